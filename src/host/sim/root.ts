@@ -4,6 +4,7 @@
  */
 import { E } from '../../abi/errno.ts';
 import { assert } from '../../base/assert.ts';
+import type { Handle } from '../../base/ids.ts';
 import type { FileType, RootEntry, RootStat } from '../../lvm/api.ts';
 
 interface Attributes {
@@ -50,9 +51,12 @@ const DEFAULT_MODE: Readonly<Record<FileType, number>> = {
 
 export class SimRoot {
   readonly #top: RootNode;
+  readonly #newHandle: () => Handle;
+  readonly #open = new Map<Handle, Buffer>();
   #nextInode = 2;
 
-  constructor(spec: RootSpec) {
+  constructor(spec: RootSpec, newHandle: () => Handle) {
+    this.#newHandle = newHandle;
     this.#top = this.#newDirectory();
     for (const [path, node] of Object.entries(spec)) this.add(path, node);
   }
@@ -156,5 +160,34 @@ export class SimRoot {
     if (node.type === 'directory') return E.EISDIR;
     if (node.type === 'symlink') return E.ELOOP;
     return node.type === 'file' ? node.content : E.EINVAL;
+  }
+  open(path: string): Handle | number {
+    const content = this.content(path);
+    if (typeof content === 'number') return content;
+    const file = this.#newHandle();
+    this.#open.set(file, content);
+    return file;
+  }
+
+  /** The content of an open file. */
+  contentOf(file: Handle): Buffer | null {
+    return this.#open.get(file) ?? null;
+  }
+
+  read(file: Handle, offset: number, target: Uint8Array): number {
+    const content = this.#open.get(file);
+    if (content === undefined) return E.EBADF;
+    const part = content.subarray(offset, offset + target.length);
+    target.set(part);
+    return part.length;
+  }
+
+  close(file: Handle): void {
+    assert(this.#open.delete(file), `root file ${file} is open`);
+  }
+
+  /** Files that are open to the guest. */
+  get openCount(): number {
+    return this.#open.size;
   }
 }

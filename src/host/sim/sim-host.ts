@@ -10,14 +10,7 @@
 import { E } from '../../abi/errno.ts';
 import { SYS, type SyscallName } from '../../abi/syscalls.ts';
 import { assert, present } from '../../base/assert.ts';
-import {
-  type GuestAddress,
-  guestAddress,
-  type Handle,
-  handle,
-  type Tid,
-  tid,
-} from '../../base/ids.ts';
+import { type GuestAddress, guestAddress, type Handle, handle, type Tid } from '../../base/ids.ts';
 import { Prng } from '../../base/prng.ts';
 import type {
   ClockName,
@@ -38,10 +31,12 @@ import type {
 } from '../../lvm/api.ts';
 import { SimConsole } from './console.ts';
 import { SimGuest } from './guest-memory.ts';
+import { SimLoop } from './loop.ts';
 import { type PageStore, SimMemory } from './memory.ts';
 import { type RootSpec, SimRoot } from './root.ts';
 import { SimNetwork, type SimPeer } from './streams.ts';
-import { type SimAnswer, SimThread } from './thread.ts';
+import type { SimAnswer, SimThread } from './thread.ts';
+import { SimThreads } from './threads.ts';
 
 export interface SimOptions {
   readonly root?: RootSpec;
@@ -65,8 +60,8 @@ export interface SentSignal {
 
 const START_NS = 1_000e9;
 const REALTIME_NS = 1_800_000_000e9;
-/** Upcalls that one action of the test may cause; beyond it is a loop. */
-const UPCALLS_MAX = 100_000;
+/** Alarms in one step of time; beyond it is a loop. */
+const ALARMS_MAX = 100_000;
 /** Kept reports and signals. */
 const RECORDS_MAX = 10_000;
 
@@ -77,29 +72,28 @@ export class SimHost implements Lvm {
   readonly root: SimRoot;
   readonly network: SimNetwork;
   readonly console = new SimConsole();
-  readonly threads = new Map<Tid, SimThread>();
+  readonly threads: SimThreads;
   /** Memory of checkpoints by the number that stands for GuestImage's `memoryFd`. */
   readonly stores = new Map<number, PageStore>();
   readonly reports: { readonly event: string; readonly detail: string }[] = [];
   readonly signals: SentSignal[] = [];
+  /** Set by a test: the guest ends in this way during the next `quiesce`. */
+  endsInQuiesce: ExitStatus | null = null;
   readonly #machine: MachineInfo;
   readonly #random: Prng;
   readonly #checksProgram: boolean;
-  readonly #files = new Map<Handle, Buffer>();
-  readonly #upcalls: (() => void)[] = [];
-  #client: LvmClient | null = null;
+  readonly #loop = new SimLoop();
   #nextHandle = 1;
   #monotonicNs: number;
   readonly #realtimeOffsetNs: number;
   #cpuNs = 0;
   #alarmNs = Infinity;
-  #isPumping = false;
-  #isStopped = false;
   #launched: LaunchSpec | null = null;
   #exited: ExitStatus | null = null;
 
   constructor(options: SimOptions = {}) {
-    this.root = new SimRoot(options.root ?? {});
+    this.threads = new SimThreads(this.#loop);
+    this.root = new SimRoot(options.root ?? {}, () => this.#newHandle());
     this.#random = new Prng(options.seed ?? 1);
     this.#monotonicNs = options.monotonicNs ?? START_NS;
     this.#realtimeOffsetNs = (options.realtimeNs ?? REALTIME_NS) - this.#monotonicNs;
@@ -122,7 +116,7 @@ export class SimHost implements Lvm {
   }
 
   get client(): LvmClient {
-    return present(this.#client, 'client');
+    return this.#loop.client;
   }
 
   /** How the guest was started. */
@@ -136,7 +130,7 @@ export class SimHost implements Lvm {
   }
 
   get isStopped(): boolean {
-    return this.#isStopped;
+    return this.#loop.isStopped;
   }
 
   get alarmNs(): number {
@@ -147,45 +141,27 @@ export class SimHost implements Lvm {
 
   /** The thread with this id; made when it isn't there (the client must know it). */
   thread(id: number): SimThread {
-    const known = this.threads.get(tid(id));
-    if (known !== undefined) return known;
-    const made = new SimThread(tid(id));
-    this.threads.set(made.tid, made);
-    return made;
+    return this.threads.get(id);
   }
 
   /** The thread makes a call. Gives the answer if it came at once; later ones: `takeAnswer`. */
   call(id: number, name: SyscallName | number, ...args: readonly (number | bigint)[]): SimAnswer {
-    assert(!this.#isStopped, 'a stopped guest makes no calls');
+    assert(!this.isStopped, 'a stopped guest makes no calls');
     this.settle();
-    assert(args.length <= 6, 'a call has six arguments');
-    const bytes = Buffer.alloc(48);
-    args.forEach((value, index) => {
-      bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), index * 8);
-    });
-    const thread = this.thread(id);
-    thread.begin(typeof name === 'number' ? name : SYS[name], bytes);
-    this.#ask(thread);
+    this.threads.begin(id, name, args);
     this.settle();
-    return this.takeAnswer(id) ?? 'blocked';
+    return this.threads.takeAnswer(id) ?? 'blocked';
   }
 
   /** The answer that came since it was last asked for; null if none. */
   takeAnswer(id: number): SimAnswer | null {
     this.settle();
-    const thread = this.threads.get(tid(id));
-    if (thread === undefined) return { kind: 'gone' };
-    const answer = thread.answer;
-    thread.answer = null;
-    return answer;
+    return this.threads.takeAnswer(id);
   }
 
   /** A signal handler interrupts the thread's call, which is not asked again by itself. */
   interrupt(id: number): void {
-    const thread = this.thread(id);
-    assert(thread.state === 'waiting', `thread ${id} waits in a call`);
-    thread.state = 'running';
-    thread.isInterrupted = true;
+    this.threads.interrupt(id);
   }
 
   /** The guest ends from outside or by a fatal signal. */
@@ -196,27 +172,7 @@ export class SimHost implements Lvm {
 
   /** Serves all upcalls that are due. */
   settle(): void {
-    if (this.#isPumping || this.#isStopped) return;
-    this.#isPumping = true;
-    try {
-      for (let left = UPCALLS_MAX; this.#upcalls.length > 0 && !this.#isStopped; ) {
-        while (this.#upcalls.length > 0 && !this.#isStopped) {
-          assert(left > 0, `more than ${UPCALLS_MAX} upcalls by one action`);
-          left -= 1;
-          (this.#upcalls.shift() as () => void)();
-        }
-        if (this.#exited === null) this.client.settled();
-      }
-    } finally {
-      this.#isPumping = false;
-    }
-  }
-
-  #ask(thread: SimThread): void {
-    this.#upcalls.push(() => {
-      if (thread.state !== 'waiting' || this.threads.get(thread.tid) !== thread) return;
-      this.client.trapped({ thread: thread.tid, number: thread.callNumber, args: thread.args });
-    });
+    this.#loop.serve();
   }
 
   /* --- the test's side: the outside ------------------------------------------------------------- */
@@ -226,16 +182,23 @@ export class SimHost implements Lvm {
     assert(durationNs >= 0, 'time does not go back');
     this.settle();
     const end = this.#monotonicNs + durationNs;
-    let left = UPCALLS_MAX;
+    let left = ALARMS_MAX;
     while (this.#alarmNs <= end && this.#exited === null) {
-      assert(left > 0, `more than ${UPCALLS_MAX} alarms in one step`);
+      assert(left > 0, `more than ${ALARMS_MAX} alarms in one step`);
       left -= 1;
       this.#monotonicNs = Math.max(this.#monotonicNs, this.#alarmNs);
-      this.#alarmNs = Infinity;
-      this.#upcalls.push(() => this.client.alarm());
+      this.#loop.later((client) => this.#ringIfDue(client));
       this.settle();
+      // A stopped guest gets its alarm when it goes on.
+      if (this.isStopped) break;
     }
     this.#monotonicNs = end;
+  }
+
+  #ringIfDue(client: LvmClient): void {
+    if (this.#alarmNs > this.#monotonicNs) return;
+    this.#alarmNs = Infinity;
+    client.alarm();
   }
 
   /** Processor time of the guest goes on; the other clocks don't. */
@@ -273,9 +236,9 @@ export class SimHost implements Lvm {
   }
 
   #readyLater(target: Handle, bits: () => number): void {
-    this.#upcalls.push(() => {
+    this.#loop.later((client) => {
       const events = bits();
-      if (events !== 0 && this.#exited === null) this.client.ready(target, events);
+      if (events !== 0) client.ready(target, events);
     });
   }
 
@@ -288,8 +251,7 @@ export class SimHost implements Lvm {
   /* --- Lvm: life of the guest ------------------------------------------------------------------- */
 
   attach(client: LvmClient): void {
-    assert(this.#client === null, 'a client is attached once');
-    this.#client = client;
+    this.#loop.attach(client);
   }
 
   launch(spec: LaunchSpec): number {
@@ -298,7 +260,8 @@ export class SimHost implements Lvm {
       const stat = this.root.stat(spec.program);
       if (typeof stat === 'number') return stat;
       if (stat.type !== 'file' || (stat.mode & 0o111) === 0) return E.EACCES;
-      if ((this.root.content(spec.program) as Buffer).length === 0) return E.ENOEXEC;
+      const start = (this.root.content(spec.program) as Buffer).subarray(0, 4).toString('latin1');
+      if (start !== '\x7fELF' && !start.startsWith('#!')) return E.ENOEXEC;
     }
     this.#launched = spec;
     const heap = this.guest.mapInitial();
@@ -312,13 +275,10 @@ export class SimHost implements Lvm {
     const store = present(this.stores.get(image.memoryFd), `store ${image.memoryFd}`);
     this.#checkSetup(image.setup, image.context);
     this.memory.load(image.regions, store);
-    for (const context of image.context.threads) {
-      const thread = SimThread.from(context);
-      this.threads.set(thread.tid, thread);
-    }
+    this.threads.load(image.context.threads);
     this.guest.keepBelow();
     this.#monotonicNs = Math.max(this.#monotonicNs, image.monotonicNs);
-    this.#isStopped = true;
+    this.#loop.isStopped = true;
   }
 
   #checkSetup(setup: ProcessSetup, context: ProcessContext): void {
@@ -331,35 +291,26 @@ export class SimHost implements Lvm {
   }
 
   exit(status: ExitStatus): void {
-    for (const thread of this.threads.values()) thread.isInterrupted = true;
     this.threads.clear();
     this.network.resetAll();
     this.#alarmNs = Infinity;
-    this.#upcalls.push(() => {
-      if (this.#exited !== null) return;
+    this.#loop.isStopped = false;
+    this.#loop.later((client) => {
       this.#exited = status;
-      this.client.exited(status);
+      this.#loop.end();
+      client.exited(status);
     });
-    this.#isStopped = false;
   }
 
   /* --- Lvm: trapped calls ----------------------------------------------------------------------- */
 
-  /** The thread that waits for an answer, or null if it was interrupted or is gone. */
-  #answering(id: Tid): SimThread | null {
-    const thread = this.threads.get(id);
-    if (thread === undefined || thread.isInterrupted || thread.state === 'withdrawn') return null;
-    assert(thread.state === 'waiting', `thread ${id} has its answer already`);
-    return thread;
-  }
-
   answer(thread: Tid, value: number): void {
     assert(Number.isSafeInteger(value), `${value} is not an integer`);
-    this.#answering(thread)?.finish(value);
+    this.threads.answering(thread)?.finish(value);
   }
 
   answerNative(id: Tid): void {
-    const thread = this.#answering(id);
+    const thread = this.threads.answering(id);
     if (thread === null) return;
     thread.finish({ kind: 'native' });
     if (thread.callNumber === SYS.exit) this.threads.delete(id);
@@ -369,9 +320,9 @@ export class SimHost implements Lvm {
   }
 
   answerMap(id: Tid, fd: number, source: MapSource): number {
-    const content = source.kind === 'bytes' ? source.content : this.#files.get(source.file);
-    if (content === undefined) return E.EBADF;
-    const thread = this.#answering(id);
+    const content = source.kind === 'bytes' ? source.content : this.root.contentOf(source.file);
+    if (content === null) return E.EBADF;
+    const thread = this.threads.answering(id);
     if (thread === null) return 0;
     const name = source.kind === 'bytes' ? source.name : `root ${source.file}`;
     const address = this.guest.mapFile(thread.args, content, name);
@@ -381,7 +332,7 @@ export class SimHost implements Lvm {
   }
 
   answerClone(id: Tid, child: Tid): void {
-    const thread = this.#answering(id);
+    const thread = this.threads.answering(id);
     if (thread === null) return;
     assert(!this.threads.has(child), `thread ${child} is new`);
     this.thread(child).signalMask = thread.signalMask;
@@ -392,8 +343,8 @@ export class SimHost implements Lvm {
     assert(number >= 1 && number <= 64, `${number} is a signal`);
     assert(info.length === 128, 'siginfo_t has 128 bytes');
     assert(this.signals.length < RECORDS_MAX, `at most ${RECORDS_MAX} signals`);
-    const thread = this.threads.get(id);
-    if (thread === undefined) return E.ESRCH;
+    const thread = this.threads.find(id);
+    if (thread === null) return E.ESRCH;
     this.signals.push({ thread: id, number, info: Buffer.from(info) });
     const isMasked = ((thread.signalMask >> BigInt(number - 1)) & 1n) === 1n;
     if (isMasked) thread.pendingSignals.push(Buffer.from(info));
@@ -412,36 +363,32 @@ export class SimHost implements Lvm {
 
   /* --- Lvm: stopping and looking ---------------------------------------------------------------- */
 
-  quiesce(): void {
-    assert(!this.#isStopped, 'the guest runs');
-    this.#isStopped = true;
-    for (const thread of this.threads.values()) {
-      if (thread.state !== 'waiting') continue;
-      thread.state = 'withdrawn';
-      this.client.withdrawn(thread.tid);
-    }
+  quiesce(): boolean {
+    assert(!this.isStopped, 'the guest runs');
+    if (this.endsInQuiesce !== null) this.exit(this.endsInQuiesce);
+    // Nothing is stopped when the guest is gone; `exited` is on its way, or was.
+    if (this.threads.size === 0) return false;
+    this.#loop.isStopped = true;
+    this.threads.withdraw();
+    return true;
   }
 
   resume(): void {
-    assert(this.#isStopped, 'the guest is stopped');
-    this.#isStopped = false;
-    for (const thread of this.threads.values()) {
-      if (thread.state !== 'withdrawn') continue;
-      thread.state = 'waiting';
-      this.#ask(thread);
-    }
+    assert(this.isStopped, 'the guest is stopped');
+    this.#loop.isStopped = false;
+    this.threads.askAgain();
   }
 
   context(): ProcessContext {
-    assert(this.#isStopped, 'context is for a stopped guest');
+    assert(this.isStopped, 'context is for a stopped guest');
     return {
       pendingSignals: [],
-      threads: [...this.threads.values()].map((thread) => thread.context()),
+      threads: [...this.threads.all()].map((thread) => thread.context()),
     };
   }
 
   regions(): readonly MemoryRegion[] {
-    assert(this.#isStopped, 'regions is for a stopped guest');
+    assert(this.isStopped, 'regions is for a stopped guest');
     return this.memory.takeRegions();
   }
 
@@ -450,12 +397,12 @@ export class SimHost implements Lvm {
   }
 
   takeDroppedRanges(visit: PageVisitor): void {
-    assert(this.#isStopped, 'dropped ranges are for a stopped guest');
+    assert(this.isStopped, 'dropped ranges are for a stopped guest');
     this.memory.takeDroppedRanges(visit);
   }
 
   takeWrittenPages(visit: PageVisitor): void {
-    assert(this.#isStopped, 'written pages are for a stopped guest');
+    assert(this.isStopped, 'written pages are for a stopped guest');
     this.memory.takeWrittenPages(visit);
   }
 
@@ -480,6 +427,7 @@ export class SimHost implements Lvm {
 
   setAlarm(deadlineNs: number): void {
     this.#alarmNs = deadlineNs;
+    if (deadlineNs <= this.#monotonicNs) this.#loop.later((client) => this.#ringIfDue(client));
   }
 
   random(target: Uint8Array): void {
@@ -505,28 +453,15 @@ export class SimHost implements Lvm {
   }
 
   rootOpen(path: string): Handle | number {
-    const content = this.root.content(path);
-    if (typeof content === 'number') return content;
-    const file = this.#newHandle();
-    this.#files.set(file, content);
-    return file;
+    return this.root.open(path);
   }
 
   rootRead(file: Handle, offset: number, target: Uint8Array): number {
-    const content = this.#files.get(file);
-    if (content === undefined) return E.EBADF;
-    const part = content.subarray(offset, offset + target.length);
-    target.set(part);
-    return part.length;
+    return this.root.read(file, offset, target);
   }
 
   rootClose(file: Handle): void {
-    assert(this.#files.delete(file), `root file ${file} is open`);
-  }
-
-  /** Root files that are open to the guest. */
-  get openFileCount(): number {
-    return this.#files.size;
+    this.root.close(file);
   }
 
   streamListen(port: number): Handle | number {

@@ -43,7 +43,9 @@ export class SimThread {
   readonly args = Buffer.alloc(48);
   /** Not yet collected by the test. */
   answer: SimAnswer | null = null;
-  /** By interrupt or quiesce: an answer that comes nevertheless has no effect. */
+  /** The client knows of the call. */
+  isAsked = false;
+  /** By a signal or quiesce: an answer that comes nevertheless has no effect. */
   isInterrupted = false;
   signalMask = 0n;
   readonly pendingSignals: Uint8Array[] = [];
@@ -59,12 +61,14 @@ export class SimThread {
     this.callNumber = number;
     this.args.set(args);
     this.answer = null;
+    this.isAsked = false;
     this.isInterrupted = false;
     this.state = 'waiting';
   }
 
   finish(answer: SimAnswer): void {
     this.state = 'running';
+    this.isAsked = false;
     this.answer = answer;
   }
 
