@@ -94,8 +94,8 @@ export class ForwardingLvm implements Lvm, LvmClient {
 
   /* --- Lvm: stopping and looking ---------------------------------------------------------------- */
 
-  quiesce(): void {
-    this.inner.quiesce();
+  quiesce(): boolean {
+    return this.inner.quiesce();
   }
 
   resume(): void {

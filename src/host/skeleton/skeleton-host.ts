@@ -86,9 +86,9 @@ export class SkeletonHost implements Lvm {
     return refuse('memoryWrite');
   }
 
-  /** Stop all threads, those being made included; `withdrawn` for each unanswered call. */
-  quiesce(): void {
-    refuse('quiesce');
+  /** Stop all threads, those being made too; `withdrawn` for each unanswered call; false if it ended. */
+  quiesce(): boolean {
+    return refuse('quiesce');
   }
 
   /** Let all threads run; withdrawn calls are `trapped` again. */
