@@ -16,7 +16,6 @@ import {
   type FrameHeader,
   type FrameKind,
   HEADER_BYTES,
-  SECTION_HEADER_BYTES,
   TAG,
 } from './format.ts';
 import {
@@ -235,7 +234,8 @@ export class DeltaReader {
         return;
       case TAG.process:
         this.#process = readProcess(decoder);
-        return decoder.end();
+        decoder.end();
+        return;
       case TAG.context: {
         const { thread } = readContext(decoder, false);
         if (this.#contexts.has(thread)) throw new DecodeError(`thread ${thread} comes twice`);

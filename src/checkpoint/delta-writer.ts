@@ -94,7 +94,7 @@ interface Frame {
   readonly kind: FrameKind;
   readonly epoch: Epoch;
   readonly parent: Epoch;
-  readonly flags: number;
+  flags: number;
   readonly sequence: number;
   sectionCount: number;
   pageCount: number;
@@ -161,6 +161,11 @@ export class DeltaWriter implements RecordSink {
     this.#slab = null;
     this.#frame = null;
     this.#sectionTag = 0;
+  }
+
+  /** For what shows only when the content is written. */
+  addFlags(flags: number): void {
+    this.#current().frame.flags |= flags;
   }
 
   /** Fixes the frame and leaves the writer free for the next one. */

@@ -18,10 +18,10 @@ import type {
 import type { Clocks, DeltaReader } from './delta-reader.ts';
 import { FLAG, formatError } from './format.ts';
 import { HeldConsole } from './held-console.ts';
-import { ADDRESS_END, EXTRAS_MAX, HANDLES_MAX, OBJECTS_MAX, PAGE_BYTES } from './limits.ts';
+import { EXTRAS_MAX, HANDLES_MAX, OBJECTS_MAX, PAGE_BYTES } from './limits.ts';
 import type { PageStore } from './page-store.ts';
 import { copyOf, type RecordKeeper, RecordTable, sorted } from './record-table.ts';
-import { type ProcessState, readContext, readSetup } from './sections.ts';
+import { type ProcessState, readContext, readSetup, strippedSize } from './sections.ts';
 
 /**
  * empty: nothing applied. receiving: a base, with chunks to come. settling: all chunks are here, but of
@@ -249,14 +249,19 @@ export class Image {
         crc = crc32(bytes, crc32(`${object} ${part} ${bytes.length} `, crc));
       }
     }
+    for (const region of this.#regions) crc = this.#digestRegion(region, crc);
+    return crc;
+  }
+
+  #digestRegion(region: MemoryRegion, seed: number): number {
     const page = Buffer.alloc(PAGE_BYTES);
-    const zeros = Buffer.alloc(PAGE_BYTES);
-    this.pages.populated(guestAddress(0), guestAddress(ADDRESS_END), (start, pageCount) => {
+    let crc = seed;
+    this.pages.populated(region.start, region.end, (start, pageCount) => {
       for (let index = 0; index < pageCount; index += 1) {
         const address = guestAddress(start + index * PAGE_BYTES);
         this.pages.read(address, page);
         // A page of zeros and a hole are the same state.
-        if (!page.equals(zeros)) crc = crc32(page, crc32(`${address} `, crc));
+        if (strippedSize(page) > 0) crc = crc32(page, crc32(`${address} `, crc));
       }
     });
     return crc;

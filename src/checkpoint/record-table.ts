@@ -3,7 +3,6 @@
  * in place when the size is the same, so that applying one costs what it carries. Used by Image;
  * `RecordKeeper` lets inspect keep sizes only.
  */
-import { crc32 } from 'node:zlib';
 import type { RecordSink, RecordSource } from '../lvm/api.ts';
 
 export interface RecordKeeper extends RecordSink, RecordSource {
@@ -58,22 +57,6 @@ export class RecordTable implements RecordKeeper {
 
   get(object: number, part: number): Buffer | null {
     return this.#objects.get(object)?.get(part) ?? null;
-  }
-
-  /** CRC-32 over all records in order, from `seed` on. */
-  digest(seed: number): number {
-    const number = Buffer.alloc(20);
-    let crc = seed;
-    for (const object of sorted(this.objects())) {
-      for (const part of sorted(this.parts(object))) {
-        const bytes = this.get(object, part) as Buffer;
-        number.writeDoubleLE(object, 0);
-        number.writeDoubleLE(part, 8);
-        number.writeUInt32LE(bytes.length, 16);
-        crc = crc32(bytes, crc32(number, crc));
-      }
-    }
-    return crc;
   }
 }
 
