@@ -161,6 +161,16 @@ export class SimRoot {
     if (node.type === 'symlink') return E.ELOOP;
     return node.type === 'file' ? node.content : E.EINVAL;
   }
+  /** Why execve can't start this path, as -errno; 0 if it can. */
+  programProblem(path: string): number {
+    const node = this.#find(path);
+    if (typeof node === 'number') return node;
+    const mode = node.attributes.mode ?? DEFAULT_MODE[node.type];
+    if (node.type !== 'file' || (mode & 0o111) === 0) return E.EACCES;
+    const start = node.content.toString('latin1', 0, 4);
+    return start === '\x7fELF' || start.startsWith('#!') ? 0 : E.ENOEXEC;
+  }
+
   open(path: string): Handle | number {
     const content = this.content(path);
     if (typeof content === 'number') return content;

@@ -24,7 +24,6 @@ import type {
   MemoryRegion,
   PageVisitor,
   ProcessContext,
-  ProcessSetup,
   RootEntry,
   RootStat,
   StreamAddress,
@@ -257,11 +256,8 @@ export class SimHost implements Lvm {
   launch(spec: LaunchSpec): number {
     assert(this.threads.size === 0 && this.#exited === null, 'a host starts one guest');
     if (this.#checksProgram) {
-      const stat = this.root.stat(spec.program);
-      if (typeof stat === 'number') return stat;
-      if (stat.type !== 'file' || (stat.mode & 0o111) === 0) return E.EACCES;
-      const start = (this.root.content(spec.program) as Buffer).subarray(0, 4).toString('latin1');
-      if (start !== '\x7fELF' && !start.startsWith('#!')) return E.ENOEXEC;
+      const problem = this.root.programProblem(spec.program);
+      if (problem < 0) return problem;
     }
     this.#launched = spec;
     const heap = this.guest.mapInitial();
@@ -273,21 +269,11 @@ export class SimHost implements Lvm {
   instantiate(image: GuestImage): void {
     assert(this.threads.size === 0 && this.#exited === null, 'a host starts one guest');
     const store = present(this.stores.get(image.memoryFd), `store ${image.memoryFd}`);
-    this.#checkSetup(image.setup, image.context);
     this.memory.load(image.regions, store);
-    this.threads.load(image.context.threads);
+    this.threads.load(image.context.threads, image.setup);
     this.guest.keepBelow();
     this.#monotonicNs = Math.max(this.#monotonicNs, image.monotonicNs);
     this.#loop.isStopped = true;
-  }
-
-  #checkSetup(setup: ProcessSetup, context: ProcessContext): void {
-    const known = new Set(setup.threads.map((thread) => thread.thread));
-    for (const { thread } of context.threads) assert(known.has(thread), `no setup of ${thread}`);
-    assert(known.size === context.threads.length, 'setup and context have the same threads');
-    for (const [signal, action] of setup.signalActions) {
-      assert(action.length === 32, `action of signal ${signal} has its size`);
-    }
   }
 
   exit(status: ExitStatus): void {

@@ -4,7 +4,7 @@
 import { SYS, type SyscallName } from '../../abi/syscalls.ts';
 import { assert } from '../../base/assert.ts';
 import { type Tid, tid } from '../../base/ids.ts';
-import type { ThreadContext } from '../../lvm/api.ts';
+import type { ProcessSetup, ThreadContext } from '../../lvm/api.ts';
 import type { SimLoop } from './loop.ts';
 import { type SimAnswer, SimThread } from './thread.ts';
 
@@ -49,7 +49,13 @@ export class SimThreads {
     this.#byId.clear();
   }
 
-  load(contexts: readonly ThreadContext[]): void {
+  load(contexts: readonly ThreadContext[], setup: ProcessSetup): void {
+    const known = new Set(setup.threads.map((thread) => thread.thread));
+    for (const { thread } of contexts) assert(known.has(thread), `no setup of ${thread}`);
+    assert(known.size === contexts.length, 'setup and context have the same threads');
+    for (const [signal, action] of setup.signalActions) {
+      assert(action.length === 32, `action of signal ${signal} has its size`);
+    }
     for (const context of contexts) this.#byId.set(context.thread, SimThread.from(context));
   }
 
