@@ -74,8 +74,8 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.answerMap(thread, fd, source);
   }
 
-  answerClone(thread: Tid, child: Tid): void {
-    this.inner.answerClone(thread, child);
+  answerClone(thread: Tid, child: Tid, tidTargets: readonly GuestAddress[]): boolean {
+    return this.inner.answerClone(thread, child, tidTargets);
   }
 
   signal(thread: Tid, number: number, info: Uint8Array): number {
@@ -124,6 +124,10 @@ export class ForwardingLvm implements Lvm, LvmClient {
 
   populatedPages(region: MemoryRegion, visit: PageVisitor): void {
     this.inner.populatedPages(region, visit);
+  }
+
+  pageRead(address: GuestAddress, target: Uint8Array): number {
+    return this.inner.pageRead(address, target);
   }
 
   /* --- Lvm: time and chance --------------------------------------------------------------------- */

@@ -46,6 +46,7 @@ export const callClasses: { readonly [Call in keyof Lvm]: CallClass } = {
   takeDroppedRanges: 'local',
   takeWrittenPages: 'local',
   populatedPages: 'local',
+  pageRead: 'local',
 
   clock: 'input',
   // Asked for anew, from the library OS's own deadlines, where the guest comes back.

@@ -40,6 +40,18 @@ test('access stops where memory or the permission ends', () => {
   assert.equal(memory.read(guestAddress(0), Buffer.alloc(0)), 0);
 });
 
+test('pageRead minds no protection', () => {
+  const memory = new SimMemory();
+  memory.map(region(1, 2));
+  memory.write(guestAddress(PAGE_BYTES), Buffer.from('secret'));
+  memory.protect(PAGE_BYTES, 2 * PAGE_BYTES, 0);
+  const target = Buffer.alloc(2 * PAGE_BYTES);
+  assert.equal(memory.read(guestAddress(PAGE_BYTES), target), E.EFAULT);
+  assert.equal(memory.pageRead(guestAddress(PAGE_BYTES), target), PAGE_BYTES);
+  assert.equal(target.toString('latin1', 0, 6), 'secret');
+  assert.equal(memory.pageRead(guestAddress(5 * PAGE_BYTES), target), 0);
+});
+
 test('written pages are told once, in runs', () => {
   const memory = new SimMemory();
   memory.map(region(1, 20));

@@ -11,6 +11,8 @@ import type { MemoryRegion, PageVisitor } from '../../lvm/api.ts';
 export const PAGE_BYTES = 4096;
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
+/** For `#reach`: whatever the protection. */
+const ANY_PROTECTION = -1;
 /** Ranges dropped between two looks; a test makes far fewer. */
 const DROPPED_MAX = 100_000;
 
@@ -28,6 +30,10 @@ function visitRuns(pages: Iterable<number>, visit: PageVisitor): void {
     visit(guestAddress(first * PAGE_BYTES), end - start);
     start = end;
   }
+}
+
+function allows(region: MemoryRegion, protection: number): boolean {
+  return protection === ANY_PROTECTION || (region.protection & protection) !== 0;
 }
 
 export class SimMemory {
@@ -97,7 +103,7 @@ export class SimMemory {
     let at = address;
     for (const region of this.#regions) {
       if (region.end <= at) continue;
-      if (region.start > at || (region.protection & protection) === 0) break;
+      if (region.start > at || !allows(region, protection)) break;
       at = region.end;
       if (at >= address + count) break;
     }
@@ -108,6 +114,19 @@ export class SimMemory {
     if (target.length === 0) return 0;
     const count = this.#reach(address, target.length, PROT_READ);
     if (count <= 0) return E.EFAULT;
+    this.#copyOut(address, target.subarray(0, count));
+    return count;
+  }
+
+  /** Reads whatever the protection; fewer bytes, or 0, where nothing is mapped. */
+  pageRead(address: GuestAddress, target: Uint8Array): number {
+    const count = this.#reach(address, target.length, ANY_PROTECTION);
+    this.#copyOut(address, target.subarray(0, count));
+    return count;
+  }
+
+  #copyOut(address: number, target: Uint8Array): void {
+    const count = target.length;
     for (let done = 0; done < count; ) {
       const at = address + done;
       const offset = at % PAGE_BYTES;
@@ -117,7 +136,6 @@ export class SimMemory {
       else target.set(page.subarray(offset, offset + part), done);
       done += part;
     }
-    return count;
   }
 
   write(address: GuestAddress, source: Uint8Array): number {

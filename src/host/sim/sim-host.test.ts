@@ -172,6 +172,7 @@ test('instantiate refuses a setup of other threads', () => {
 test('mmap of a file maps its content; clone makes a thread; exit ends one', () => {
   const { sim, client } = launched({ root: { '/lib/x.so': 'library text' } });
   const file = sim.rootOpen('/lib/x.so');
+  const tidTarget = sim.guest.words(0);
   assert.ok(file > 0);
   client.trapped = (call) => {
     if (call.number === SYS.mmap) {
@@ -179,7 +180,7 @@ test('mmap of a file maps its content; clone makes a thread; exit ends one', () 
       const failed = sim.answerMap(call.thread, 5, source);
       if (failed < 0) sim.answer(call.thread, failed);
     }
-    if (call.number === SYS.clone3) sim.answerClone(call.thread, tid(2));
+    if (call.number === SYS.clone3) sim.answerClone(call.thread, tid(2), [tidTarget]);
     if (call.number === SYS.exit) sim.answerNative(call.thread);
   };
   const mapped = sim.call(1, 'mmap', 0, 5000, 1, 2, 5, 0);
@@ -188,7 +189,11 @@ test('mmap of a file maps its content; clone makes a thread; exit ends one', () 
   assert.equal(sim.memoryWrite(mapped.address, Buffer.from('x')), E.EFAULT, 'read-only');
   assert.equal(sim.call(1, 'mmap', 0, 5000, 1, 2, 5, 12), E.EINVAL);
   assert.deepEqual(sim.call(1, 'clone3'), { kind: 'clone', child: 2 });
+  assert.equal(sim.guest.peekU32(tidTarget), 2);
   assert.deepEqual(sim.call(2, 'exit', 0), { kind: 'gone' });
+  assert.equal(sim.threads.size, 1);
+  sim.cloneError = E.EAGAIN;
+  assert.equal(sim.call(1, 'clone3'), E.EAGAIN);
   assert.equal(sim.threads.size, 1);
 });
 

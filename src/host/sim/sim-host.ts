@@ -32,37 +32,18 @@ import { SimConsole } from './console.ts';
 import { SimGuest } from './guest-memory.ts';
 import { SimLoop } from './loop.ts';
 import { type PageStore, SimMemory } from './memory.ts';
-import { type RootSpec, SimRoot } from './root.ts';
+import { REALTIME_NS, type SentSignal, type SimOptions, START_NS, simMachine } from './options.ts';
+import { SimRoot } from './root.ts';
 import { SimNetwork, type SimPeer } from './streams.ts';
 import type { SimAnswer, SimThread } from './thread.ts';
 import { SimThreads } from './threads.ts';
 
-export interface SimOptions {
-  readonly root?: RootSpec;
-  /** Guest ports that the outside can reach. */
-  readonly published?: readonly number[];
-  readonly seed?: number;
-  /** Clocks at the start. */
-  readonly monotonicNs?: number;
-  readonly realtimeNs?: number;
-  readonly machine?: Partial<MachineInfo>;
-  /** Whether `launch` looks for the program in the root; else it takes any. */
-  readonly checksProgram?: boolean;
-}
-
-/** A signal that the library OS sent. */
-export interface SentSignal {
-  readonly thread: Tid;
-  readonly number: number;
-  readonly info: Buffer;
-}
-
-const START_NS = 1_000e9;
-const REALTIME_NS = 1_800_000_000e9;
 /** Alarms in one step of time; beyond it is a loop. */
 const ALARMS_MAX = 100_000;
 /** Kept reports and signals. */
 const RECORDS_MAX = 10_000;
+
+export type { SimOptions } from './options.ts';
 
 export class SimHost implements Lvm {
   readonly memory = new SimMemory();
@@ -78,6 +59,8 @@ export class SimHost implements Lvm {
   readonly signals: SentSignal[] = [];
   /** Set by a test: the guest ends in this way during the next `quiesce`. */
   endsInQuiesce: ExitStatus | null = null;
+  /** Set by a test: -errno that clone gives; 0 for none. */
+  cloneError = 0;
   readonly #machine: MachineInfo;
   readonly #random: Prng;
   readonly #checksProgram: boolean;
@@ -97,13 +80,7 @@ export class SimHost implements Lvm {
     this.#monotonicNs = options.monotonicNs ?? START_NS;
     this.#realtimeOffsetNs = (options.realtimeNs ?? REALTIME_NS) - this.#monotonicNs;
     this.#checksProgram = options.checksProgram ?? false;
-    this.#machine = {
-      cpuCount: 2,
-      memoryBytes: 1024 ** 3,
-      hostname: 'guest',
-      cpuinfo: 'processor\t: 0\nmodel name\t: Simulated\n',
-      ...options.machine,
-    };
+    this.#machine = simMachine(options);
     this.network = new SimNetwork(
       {
         readyLater: (target, bits) => this.#readyLater(target, bits),
@@ -317,12 +294,20 @@ export class SimHost implements Lvm {
     return 0;
   }
 
-  answerClone(id: Tid, child: Tid): void {
+  answerClone(id: Tid, child: Tid, tidTargets: readonly GuestAddress[]): boolean {
     const thread = this.threads.answering(id);
-    if (thread === null) return;
+    if (thread === null) return false;
+    if (this.cloneError !== 0) {
+      thread.finish(this.cloneError);
+      return false;
+    }
     assert(!this.threads.has(child), `thread ${child} is new`);
     this.thread(child).signalMask = thread.signalMask;
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32LE(child);
+    for (const target of tidTargets) this.memory.write(target, bytes);
     thread.finish({ kind: 'clone', child });
+    return true;
   }
 
   signal(id: Tid, number: number, info: Uint8Array): number {
@@ -394,6 +379,10 @@ export class SimHost implements Lvm {
 
   populatedPages(region: MemoryRegion, visit: PageVisitor): void {
     this.memory.populatedPages(region, visit);
+  }
+
+  pageRead(address: GuestAddress, target: Uint8Array): number {
+    return this.memory.pageRead(address, target);
   }
 
   /* --- Lvm: time, chance, machine --------------------------------------------------------------- */

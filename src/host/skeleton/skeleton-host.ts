@@ -67,8 +67,8 @@ export class SkeletonHost implements Lvm {
   }
 
   /** Let the thread clone, and learn which new thread goes by the id `child`. */
-  answerClone(_thread: Tid, _child: Tid): void {
-    refuse('answerClone');
+  answerClone(_thread: Tid, _child: Tid, _tidTargets: readonly GuestAddress[]): boolean {
+    return refuse('answerClone');
   }
 
   /** Queue the signal to the thread with its siginfo, as rt_tgsigqueueinfo(2) does; -ESRCH if gone. */
@@ -124,6 +124,11 @@ export class SkeletonHost implements Lvm {
   /** Report the pages of a region that are present or swapped. */
   populatedPages(_region: MemoryRegion, _visit: PageVisitor): void {
     refuse('populatedPages');
+  }
+
+  /** Copy out of the guest what is mapped, whatever its protection. */
+  pageRead(_address: GuestAddress, _target: Uint8Array): number {
+    return refuse('pageRead');
   }
 
   /** Read a clock of the guest: monotonic never goes back, a takeover included. */
