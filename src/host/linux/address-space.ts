@@ -1,0 +1,187 @@
+/**
+ * AddressSpace: what the Linux host knows of a guest's mappings: which ranges lost their content,
+ * which appeared, and which pages were written. The guest's own mmap, munmap, madvise... run
+ * natively after we have seen them, so this is told of each (`called`) and looks when it is stopped.
+ */
+import { MADV, MAP, PAGE_BYTES, TASK_SIZE } from '../../abi/memory.ts';
+import { SYS } from '../../abi/syscalls.ts';
+import { guestAddress } from '../../base/ids.ts';
+import { readMaps } from '../../guest/maps.ts';
+import type { WrittenPages } from '../../guest/written-pages.ts';
+import type { MemoryRegion, PageVisitor } from '../../lvm/api.ts';
+import { GATE_END } from '../../sandbox/skeleton-elf.ts';
+import { roundUp } from './elf.ts';
+import { IMAGE_NAME, type MemfdStore } from './memfd-store.ts';
+import { type Range, subtractRanges, unionRanges } from './ranges.ts';
+
+/** What stands behind the pages of a mapping that were never written. */
+type Backing = 'zeros' | 'image' | 'file';
+
+interface HostRegion extends MemoryRegion {
+  readonly backing: Backing;
+}
+
+export interface AddressSpaceOptions {
+  readonly hostPid: number;
+  readonly written: WrittenPages;
+  /** The image that the guest was brought up from; its pages stand behind those never written. */
+  readonly image: MemfdStore;
+  /** The mappings as they were in the image: their names are shown to the guest. */
+  readonly imageRegions: readonly MemoryRegion[];
+  /** Host path of the guest's root, which the guest must not see; '' for '/'. */
+  readonly rootDirectory: string;
+}
+
+export class AddressSpace {
+  readonly #hostPid: number;
+  readonly #written: WrittenPages;
+  readonly #image: MemfdStore;
+  readonly #imageRegions: readonly MemoryRegion[];
+  readonly #rootDirectory: string;
+  #regions: readonly HostRegion[] = [];
+  #isChanged = false;
+  /** A mapping was moved: Linux no longer knows which of its pages were written. */
+  #isMoved = false;
+  #dropped: Range[] = [];
+  /** Ranges whose content must be taken whole because a scan can't tell. */
+  #appeared: Range[] = [];
+
+  constructor(options: AddressSpaceOptions) {
+    this.#hostPid = options.hostPid;
+    this.#written = options.written;
+    this.#image = options.image;
+    this.#imageRegions = options.imageRegions;
+    this.#rootDirectory = options.rootDirectory;
+    this.#regions = this.#read();
+    this.#written.watch(GATE_END, TASK_SIZE);
+    // What is there now came from the image.
+    this.#written.take(() => {});
+  }
+
+  get isChanged(): boolean {
+    return this.#isChanged;
+  }
+
+  /** A call that changes mappings is about to run natively. */
+  called(number: number, args: Buffer): void {
+    const word = (index: number): number =>
+      args.readUInt32LE(index * 8 + 4) * 0x1_0000_0000 + args.readUInt32LE(index * 8);
+    switch (number) {
+      case SYS.munmap:
+        this.#drop(word(0), word(1));
+        break;
+      case SYS.mmap:
+        if ((word(3) & (MAP.FIXED | MAP.FIXED_NOREPLACE)) !== 0) this.#drop(word(0), word(1));
+        break;
+      case SYS.mremap:
+        this.#drop(word(0), word(1));
+        if ((word(3) & 2) !== 0) this.#drop(word(4), word(2));
+        this.#isMoved = true;
+        break;
+      case SYS.madvise:
+        this.#advise(word(0), word(1), args.readUInt32LE(16));
+        return;
+      case SYS.mprotect:
+      case SYS.pkey_mprotect:
+        break;
+      default:
+        return;
+    }
+    this.#isChanged = true;
+  }
+
+  #advise(start: number, length: number, advice: number): void {
+    const isDropped =
+      advice === MADV.DONTNEED || advice === MADV.DONTNEED_LOCKED || advice === MADV.REMOVE;
+    if (!isDropped || start % PAGE_BYTES !== 0) return;
+    this.#drop(start, length);
+    // Behind the guest's anonymous memory may stand the image: its pages must not come back.
+    const end = start + roundUp(length);
+    if (length > 0 && end <= TASK_SIZE) this.#image.zero(start, end);
+  }
+
+  #drop(start: number, length: number): void {
+    if (length <= 0 || start % PAGE_BYTES !== 0) return;
+    const end = Math.min(TASK_SIZE, start + roundUp(length));
+    if (end > start) this.#dropped.push({ start, end });
+  }
+
+  #read(): HostRegion[] {
+    return readMaps(this.#hostPid).map((region) => {
+      const isImage = region.name.startsWith(`/memfd:${IMAGE_NAME}`);
+      const backing = isImage ? 'image' : region.backed ? 'file' : 'zeros';
+      return { ...region, backing, name: this.#nameFor(region, backing) };
+    });
+  }
+
+  #nameFor(region: MemoryRegion, backing: Backing): string {
+    if (backing === 'file') {
+      const root = this.#rootDirectory;
+      return region.name.startsWith(root) ? region.name.slice(root.length) : region.name;
+    }
+    const known = this.#imageRegions.find(
+      (candidate) => candidate.start <= region.start && region.end <= candidate.end,
+    );
+    if (known === undefined) return '';
+    return backing === 'image' || known.name.startsWith('[') ? known.name : '';
+  }
+
+  /** Stopped only. */
+  regions(): readonly MemoryRegion[] {
+    if (this.#isChanged) this.#update();
+    return this.#regions;
+  }
+
+  #update(): void {
+    const before = subtractRanges(unionRanges(this.#regions), this.#dropped);
+    this.#regions = this.#read();
+    this.#isChanged = false;
+    this.#written.watch(GATE_END, TASK_SIZE);
+    for (const region of this.#regions) {
+      if (region.backing !== 'file' && !this.#isMoved) continue;
+      this.#appeared.push(...subtractRanges([region], before));
+    }
+    this.#isMoved = false;
+  }
+
+  /** Stopped only. */
+  takeDropped(visit: PageVisitor): void {
+    if (this.#isChanged) this.#update();
+    for (const { start, end } of unionRanges(this.#dropped)) {
+      visit(guestAddress(start), (end - start) / PAGE_BYTES);
+    }
+    this.#dropped = [];
+  }
+
+  /** Stopped only, after `takeDropped`. */
+  takeWritten(visit: PageVisitor): void {
+    if (this.#isChanged) this.#update();
+    for (const { start, end } of unionRanges(this.#appeared)) this.populated(start, end, visit);
+    this.#appeared = [];
+    this.#written.take(visit);
+    for (const region of this.#regions) {
+      if (region.shared) this.#written.takeShared(region.start, region.end, visit);
+    }
+  }
+
+  /** Pages of a range that hold something; see Lvm.populatedPages. */
+  populated(start: number, end: number, visit: PageVisitor): void {
+    const ranges: Range[] = [];
+    const add: PageVisitor = (first, count) => {
+      ranges.push({ start: first, end: first + count * PAGE_BYTES });
+    };
+    for (const region of this.#regions) {
+      const from = Math.max(start, region.start);
+      const to = Math.min(end, region.end);
+      if (from >= to) continue;
+      if (region.backing === 'file') ranges.push({ start: from, end: to });
+      else {
+        this.#written.populated(from, to, region.shared, add);
+        if (region.backing === 'image') this.#image.populated(from, to, add);
+      }
+    }
+    for (const range of unionRanges(ranges)) {
+      visit(guestAddress(range.start), (range.end - range.start) / PAGE_BYTES);
+    }
+  }
+}

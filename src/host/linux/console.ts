@@ -1,0 +1,49 @@
+/**
+ * Console: where a guest's standard output goes and its standard input comes from. The replica
+ * decides what stands behind it (a terminal under `exec`, the supervisor under `run`).
+ */
+import { E } from '../../abi/errno.ts';
+import { READY } from '../../lvm/api.ts';
+
+/** Input that waits for the guest to read it. */
+const INPUT_BYTES_MAX = 1 << 20;
+
+export class Console {
+  /** Set by the host: READY bits for handle 0. */
+  onReady: (events: number) => void = () => {};
+  readonly #write: (stream: 1 | 2, bytes: Uint8Array) => number;
+  #input: Buffer[] = [];
+  #inputBytes = 0;
+  #isEnded: boolean;
+
+  /** `write` takes released output and says how much of it; without input the guest reads an end. */
+  constructor(write: (stream: 1 | 2, bytes: Uint8Array) => number, hasInput: boolean) {
+    this.#write = write;
+    this.#isEnded = !hasInput;
+  }
+
+  write(stream: 1 | 2, bytes: Uint8Array): number {
+    return this.#write(stream, bytes);
+  }
+
+  /** Input from outside; false when there is too much already (ask again after the guest has read). */
+  feed(bytes: Buffer, isEnd: boolean): boolean {
+    if (this.#inputBytes + bytes.length > INPUT_BYTES_MAX) return false;
+    if (bytes.length > 0) this.#input.push(bytes);
+    this.#inputBytes += bytes.length;
+    this.#isEnded ||= isEnd;
+    this.onReady(READY.in);
+    return true;
+  }
+
+  read(target: Uint8Array): number {
+    const [first] = this.#input;
+    if (first === undefined) return this.#isEnded ? 0 : E.EAGAIN;
+    const count = Math.min(first.length, target.length);
+    target.set(first.subarray(0, count), 0);
+    this.#inputBytes -= count;
+    if (count === first.length) this.#input.shift();
+    else this.#input[0] = first.subarray(count);
+    return count;
+  }
+}

@@ -1,0 +1,469 @@
+/**
+ * LinuxHost: the LVM API on real Linux, without root: seccomp user notification for trapped calls,
+ * ptrace to stop and look, userfaultfd and PAGEMAP_SCAN for written pages, process_vm_readv for
+ * memory. Lives on the sentry thread; serves one guest process. It knows nothing of the library OS
+ * above it, nor whether an interposer stands between.
+ */
+import { randomFillSync } from 'node:crypto';
+import { E, errnoName } from '../../abi/errno.ts';
+import { SYS } from '../../abi/syscalls.ts';
+import { assert, present } from '../../base/assert.ts';
+import { type GuestAddress, handle, type Handle, type Tid, tid } from '../../base/ids.ts';
+import * as native from '../../ffi/native.ts';
+import { ProcessMemory } from '../../guest/memory.ts';
+import { WrittenPages } from '../../guest/written-pages.ts';
+import { EPOLL, type Loop, Timer } from '../../loop/loop.ts';
+import type {
+  ClockName,
+  ExitStatus,
+  GuestImage,
+  LaunchSpec,
+  Lvm,
+  LvmClient,
+  MachineInfo,
+  MapSource,
+  MemoryRegion,
+  PageVisitor,
+  ProcessContext,
+  RootEntry,
+  RootStat,
+  StreamAddress,
+} from '../../lvm/api.ts';
+import { filterProgram } from '../../sandbox/filter.ts';
+import type { Listener } from '../../sandbox/listener.ts';
+import { AddressSpace } from './address-space.ts';
+import { buildGuest, type Built } from './build.ts';
+import type { Console } from './console.ts';
+import { MemfdStore } from './memfd-store.ts';
+import { loadProgram } from './program.ts';
+import { Root } from './root.ts';
+import { type Publication, Streams } from './streams.ts';
+import { type HostThread, Threads } from './threads.ts';
+
+export interface LinuxHostOptions {
+  readonly rootDirectory: string;
+  readonly publications: readonly Publication[];
+  /** Numbers of the calls that run untrapped. */
+  readonly nativeNumbers: readonly number[];
+  readonly machine: MachineInfo;
+  readonly report: (event: string, detail: string) => void;
+}
+
+const CLOCKS: Readonly<Record<ClockName, number>> = {
+  realtime: 0,
+  monotonic: 1,
+  boottime: 7,
+  'process-cpu': 2,
+  'thread-cpu': 3,
+};
+const SIGKILL = 9;
+const FIRST_TID = tid(1);
+
+/** A guest that runs or is stopped. */
+interface Guest {
+  readonly hostPid: number;
+  readonly pidfd: number;
+  readonly memory: ProcessMemory;
+  readonly listener: Listener;
+  readonly written: WrittenPages;
+  readonly space: AddressSpace;
+}
+
+/** The call that `trapped` reports; one object, filled anew each time. */
+class CurrentCall {
+  thread: Tid = tid(0);
+  number = 0;
+  args: Uint8Array = Buffer.alloc(48);
+}
+
+export class LinuxHost implements Lvm {
+  readonly #loop: Loop;
+  readonly #options: LinuxHostOptions;
+  readonly #console: Console;
+  readonly #root: Root;
+  readonly #streams: Streams;
+  readonly #threads = new Threads();
+  readonly #files = new Map<Handle, number>();
+  readonly #alarm: Timer;
+  readonly #call = new CurrentCall();
+  readonly #timespec = Buffer.alloc(16);
+  #client: LvmClient | null = null;
+  #guest: Guest | null = null;
+  #image: MemfdStore | null = null;
+  #nextFile = 1;
+  #exitStatus: ExitStatus | null = null;
+  /** Trapped calls served so far. */
+  callCount = 0;
+
+  constructor(loop: Loop, console: Console, options: LinuxHostOptions) {
+    this.#loop = loop;
+    this.#options = options;
+    this.#console = console;
+    this.#root = new Root(options.rootDirectory);
+    this.#streams = new Streams(loop, options.publications, (stream, events) =>
+      this.#ready(stream, events),
+    );
+    console.onReady = (events) => this.#ready(handle(0), events);
+    this.#alarm = new Timer(() => this.#upcall().alarm());
+    loop.onSettled = () => this.#client?.settled();
+  }
+
+  attach(client: LvmClient): void {
+    assert(this.#client === null, 'one client');
+    this.#client = client;
+  }
+
+  #upcall(): LvmClient {
+    return present(this.#client, 'client');
+  }
+
+  #live(): Guest {
+    return present(this.#guest, 'guest');
+  }
+
+  #ready(stream: Handle, events: number): void {
+    if (this.#guest !== null) this.#upcall().ready(stream, events);
+  }
+
+  /* --- life -------------------------------------------------------------------------------------- */
+
+  launch(spec: LaunchSpec): number {
+    const store = new MemfdStore();
+    const random = Buffer.alloc(16);
+    randomFillSync(random);
+    const loaded = loadProgram(spec, this.#root, store, FIRST_TID, random);
+    if (typeof loaded === 'number') {
+      store.close();
+      return loaded;
+    }
+    this.#bringUp(loaded.image, store, spec.argv);
+    this.#upcall().launched(FIRST_TID, loaded.heap);
+    this.resume();
+    return 0;
+  }
+
+  /** The store behind `image.memoryFd`, which this host owns from now on. */
+  useImage(store: MemfdStore, title: readonly string[]): void {
+    this.#image = store;
+    this.#title = title;
+  }
+
+  #title: readonly string[] = ['tardigrade: guest'];
+
+  instantiate(image: GuestImage): void {
+    const store = present(this.#image, 'image store');
+    assert(store.fd === image.memoryFd, 'the image is the one announced');
+    this.#bringUp(image, store, this.#title);
+  }
+
+  #bringUp(image: GuestImage, store: MemfdStore, title: readonly string[]): void {
+    assert(this.#guest === null, 'one guest');
+    this.#image = store;
+    const filter = filterProgram(this.#options.nativeNumbers);
+    const built: Built = buildGuest(image, store, filter, title);
+    const pidfd = native.syscall(SYS.pidfd_open, built.hostPid);
+    assert(pidfd >= 0, `pidfd_open: ${errnoName(pidfd)}`);
+    for (const { tid: guestTid, tracee } of built.threads) this.#threads.add(guestTid, tracee);
+    const written = new WrittenPages(built.hostPid, built.uffd);
+    const { rootDirectory } = this.#options;
+    this.#guest = {
+      hostPid: built.hostPid,
+      pidfd,
+      memory: built.memory,
+      listener: built.listener,
+      written,
+      space: new AddressSpace({
+        hostPid: built.hostPid,
+        written,
+        image: store,
+        imageRegions: image.regions,
+        rootDirectory: rootDirectory === '/' ? '' : rootDirectory,
+      }),
+    };
+    this.#loop.add(pidfd, EPOLL.in, () => this.#ended());
+    this.#loop.add(built.listener.fd, EPOLL.in, (events) => {
+      if (events & EPOLL.in) this.#receive();
+      // No thread is left behind the filter: the guest is ending, the pidfd tells how.
+      else this.#loop.remove(built.listener.fd);
+    });
+  }
+
+  exit(status: ExitStatus): void {
+    this.#exitStatus ??= status;
+    if (this.#guest !== null) native.kill(this.#guest.hostPid, SIGKILL);
+  }
+
+  #ended(): void {
+    const guest = this.#live();
+    const word = new Int32Array(1);
+    native.waitpid(guest.hostPid, word, 0);
+    this.#guest = null;
+    this.#loop.remove(guest.pidfd);
+    this.#loop.remove(guest.listener.fd);
+    native.close(guest.pidfd);
+    native.close(guest.listener.fd);
+    guest.memory.close();
+    guest.written.close();
+    this.#loop.setTimer(this.#alarm, Infinity);
+    const code = word[0] as number;
+    const signal = code & 0x7f;
+    const observed: ExitStatus =
+      signal === 0 ? { kind: 'exited', code: (code >> 8) & 0xff } : { kind: 'signaled', signal };
+    this.#upcall().exited(this.#exitStatus ?? observed);
+  }
+
+  /** Lets go of what is left outside: connections. After `exited`. */
+  closeStreams(): void {
+    this.#streams.closeAll();
+  }
+
+  get guestPid(): number | null {
+    return this.#guest?.hostPid ?? null;
+  }
+
+  /* --- trapped calls ----------------------------------------------------------------------------- */
+
+  #receive(): void {
+    const { listener } = this.#live();
+    if (!listener.receive()) return;
+    const thread = this.#threads.ofHost(listener.hostTid);
+    assert(thread !== undefined, `thread ${listener.hostTid} is known`);
+    thread.notification = listener.id;
+    thread.number = listener.number;
+    thread.args.set(listener.args);
+    this.callCount += 1;
+    const call = this.#call;
+    call.thread = thread.tid;
+    call.number = thread.number;
+    call.args = thread.args;
+    this.#upcall().trapped(call);
+  }
+
+  /** The thread, if it waits in a call; the notification is used up. */
+  #take(thread: Tid): { readonly id: bigint; readonly thread: HostThread } | null {
+    const waiting = this.#threads.find(thread);
+    if (waiting === undefined || waiting.notification === 0n) return null;
+    const id = waiting.notification;
+    waiting.notification = 0n;
+    return { id, thread: waiting };
+  }
+
+  answer(thread: Tid, value: number): void {
+    const waiting = this.#threads.find(thread);
+    if (waiting === undefined || waiting.notification === 0n) return;
+    const id = waiting.notification;
+    waiting.notification = 0n;
+    this.#live().listener.answer(id, value);
+  }
+
+  answerNative(thread: Tid): void {
+    const taken = this.#take(thread);
+    if (taken === null) return;
+    const guest = this.#live();
+    guest.space.called(taken.thread.number, taken.thread.args);
+    if (taken.thread.number === SYS.exit) this.#threads.remove(taken.thread);
+    guest.listener.continue(taken.id);
+  }
+
+  answerMap(thread: Tid, fd: number, source: MapSource): number {
+    const waiting = this.#threads.find(thread);
+    if (waiting === undefined || waiting.notification === 0n) return 0;
+    const guest = this.#live();
+    const file = source.kind === 'root' ? this.#file(source.file) : contentFile(source);
+    if (file < 0) return file;
+    const put = guest.listener.addDescriptor(waiting.notification, file, fd);
+    if (source.kind === 'bytes') native.close(file);
+    if (put < 0) return put === E.ENOENT ? 0 : put;
+    this.answerNative(thread);
+    return 0;
+  }
+
+  answerClone(thread: Tid, child: Tid, tidTargets: readonly GuestAddress[]): boolean {
+    const taken = this.#take(thread);
+    if (taken === null) return false;
+    const guest = this.#live();
+    const value = Buffer.alloc(4);
+    value.writeInt32LE(child);
+    return this.#threads.clone(
+      taken.thread,
+      child,
+      () => guest.listener.continue(taken.id),
+      (tracee) => {
+        this.#threads.add(child, tracee);
+        for (const target of tidTargets) guest.memory.write(target, value);
+      },
+    );
+  }
+
+  signal(thread: Tid, number: number, info: Uint8Array): number {
+    const target = this.#threads.find(thread);
+    if (target === undefined || this.#guest === null) return E.ESRCH;
+    const { hostPid } = this.#guest;
+    // Linux lets no process send another what looks like a signal of the kernel or of kill(2).
+    const SI_TKILL = -6;
+    const code = Buffer.from(info.buffer, info.byteOffset, info.length).readInt32LE(8);
+    if (code < 0 && code !== SI_TKILL) {
+      return native.rtTgsigqueueinfo(hostPid, target.hostTid, number, info);
+    }
+    return native.syscall(SYS.tgkill, hostPid, target.hostTid, number);
+  }
+
+  /* --- memory ------------------------------------------------------------------------------------ */
+
+  memoryRead(address: GuestAddress, target: Uint8Array): number {
+    return this.#guest === null ? E.EFAULT : this.#guest.memory.read(address, target);
+  }
+
+  memoryWrite(address: GuestAddress, source: Uint8Array): number {
+    return this.#guest === null ? E.EFAULT : this.#guest.memory.write(address, source);
+  }
+
+  /* --- stopping and looking ------------------------------------------------------------------------- */
+
+  quiesce(): boolean {
+    if (this.#guest === null || !this.#threads.stop()) return false;
+    for (const thread of this.#threads.all()) {
+      if (thread.notification === 0n) continue;
+      thread.notification = 0n;
+      this.#upcall().withdrawn(thread.tid);
+    }
+    return true;
+  }
+
+  resume(): void {
+    this.#threads.release();
+  }
+
+  context(): ProcessContext {
+    return this.#threads.context();
+  }
+
+  regions(): readonly MemoryRegion[] {
+    return this.#live().space.regions();
+  }
+
+  regionsChanged(): boolean {
+    return this.#live().space.isChanged;
+  }
+
+  takeDroppedRanges(visit: PageVisitor): void {
+    this.#live().space.takeDropped(visit);
+  }
+
+  takeWrittenPages(visit: PageVisitor): void {
+    this.#live().space.takeWritten(visit);
+  }
+
+  populatedPages(region: MemoryRegion, visit: PageVisitor): void {
+    this.#live().space.populated(region.start, region.end, visit);
+  }
+
+  pageRead(address: GuestAddress, target: Uint8Array): number {
+    return this.#live().memory.readForced(address, target);
+  }
+
+  /* --- time and chance ---------------------------------------------------------------------------- */
+
+  clock(name: ClockName): number {
+    native.clockGettime(CLOCKS[name], this.#timespec);
+    const seconds = this.#timespec.readUInt32LE(0);
+    return seconds * 1e9 + this.#timespec.readUInt32LE(8);
+  }
+
+  setAlarm(deadlineNs: number): void {
+    this.#loop.setTimer(this.#alarm, deadlineNs);
+  }
+
+  random(target: Uint8Array): void {
+    randomFillSync(target);
+  }
+
+  machine(): MachineInfo {
+    return this.#options.machine;
+  }
+
+  /* --- root --------------------------------------------------------------------------------------- */
+
+  rootStat(path: string): RootStat | number {
+    return this.#root.stat(path);
+  }
+
+  rootReadlink(path: string): string | number {
+    return this.#root.readlink(path);
+  }
+
+  rootList(path: string): readonly RootEntry[] | number {
+    return this.#root.list(path);
+  }
+
+  rootOpen(path: string): Handle | number {
+    const fd = this.#root.open(path);
+    if (fd < 0) return fd;
+    const file = handle(this.#nextFile);
+    this.#nextFile += 1;
+    this.#files.set(file, fd);
+    return file;
+  }
+
+  rootRead(file: Handle, offset: number, target: Uint8Array): number {
+    return native.pread(this.#file(file), target, target.length, offset);
+  }
+
+  rootClose(file: Handle): void {
+    native.close(this.#file(file));
+    this.#files.delete(file);
+  }
+
+  #file(file: Handle): number {
+    return present(this.#files.get(file), `root file ${file}`);
+  }
+
+  /* --- streams and console ---------------------------------------------------------------------------- */
+
+  streamListen(port: number): Handle | number {
+    return this.#streams.listen(port);
+  }
+
+  streamAccept(
+    listener: Handle,
+  ): { stream: Handle; peer: StreamAddress; local: StreamAddress } | number {
+    return this.#streams.accept(listener);
+  }
+
+  streamRead(stream: Handle, target: Uint8Array): number {
+    return this.#streams.read(stream, target);
+  }
+
+  streamWrite(stream: Handle, source: Uint8Array): number {
+    return this.#streams.write(stream, source);
+  }
+
+  streamShutdown(stream: Handle): void {
+    this.#streams.shutdown(stream);
+  }
+
+  streamClose(stream: Handle, reset: boolean): void {
+    this.#streams.close(stream, reset);
+  }
+
+  consoleWrite(stream: 1 | 2, source: Uint8Array): number {
+    return this.#console.write(stream, source);
+  }
+
+  consoleRead(target: Uint8Array): number {
+    return this.#console.read(target);
+  }
+
+  report(event: string, detail: string): void {
+    this.#options.report(event, detail);
+  }
+}
+
+/** A file in memory with the content of an overlay file, for one private mapping of it. */
+function contentFile(source: Extract<MapSource, { kind: 'bytes' }>): number {
+  const MFD_CLOEXEC = 1;
+  const fd = native.memfdCreate(source.name, MFD_CLOEXEC);
+  if (fd >= 0) native.pwrite(fd, source.content, source.content.length, 0);
+  return fd;
+}
+

@@ -1,0 +1,163 @@
+/**
+ * Threads of a guest on the Linux host: their ids to the guest and to the host, the call that each
+ * waits in, stopping them all, and what a checkpoint takes of each.
+ */
+import { PTRACE_EVENT, PTRACE_O, REG, REGISTERS_BYTES } from '../../abi/ptrace.ts';
+import { assert, present } from '../../base/assert.ts';
+import type { Tid } from '../../base/ids.ts';
+import { restartCall, Tracee, TraceeGone } from '../../guest/tracee.ts';
+import type { ProcessContext, ThreadContext } from '../../lvm/api.ts';
+
+/** Looks at a clone before asking; each takes a microsecond or so. */
+const CLONE_POLLS = 20_000;
+
+export class HostThread {
+  readonly tid: Tid;
+  readonly tracee: Tracee;
+  /** Of the notification that the thread waits in; 0n when it waits in none. */
+  notification = 0n;
+  number = -1;
+  readonly args = Buffer.alloc(48);
+  readonly #registers = Buffer.alloc(REGISTERS_BYTES);
+  #extendedState = Buffer.alloc(0);
+
+  constructor(tid: Tid, tracee: Tracee) {
+    this.tid = tid;
+    this.tracee = tracee;
+  }
+
+  get hostTid(): number {
+    return this.tracee.hostTid;
+  }
+
+  /** Stopped only; the buffers are reused by the next call. */
+  context(): ThreadContext {
+    const { tracee } = this;
+    tracee.registers(this.#registers);
+    restartCall(this.#registers);
+    const state = tracee.extendedState();
+    if (this.#extendedState.length !== state.length) {
+      this.#extendedState = Buffer.alloc(state.length);
+    }
+    state.copy(this.#extendedState);
+    return {
+      thread: this.tid,
+      registers: this.#registers,
+      extendedState: this.#extendedState,
+      signalMask: tracee.signalMask(),
+      pendingSignals: tracee.pendingSignals(),
+    };
+  }
+}
+
+export class Threads {
+  readonly #byHost = new Map<number, HostThread>();
+  readonly #byGuest = new Map<Tid, HostThread>();
+
+  add(tid: Tid, tracee: Tracee): HostThread {
+    const thread = new HostThread(tid, tracee);
+    this.#byHost.set(tracee.hostTid, thread);
+    this.#byGuest.set(tid, thread);
+    return thread;
+  }
+
+  remove(thread: HostThread): void {
+    this.#byHost.delete(thread.hostTid);
+    this.#byGuest.delete(thread.tid);
+  }
+
+  ofHost(hostTid: number): HostThread | undefined {
+    return this.#byHost.get(hostTid);
+  }
+
+  ofGuest(tid: Tid): HostThread {
+    return present(this.#byGuest.get(tid), `thread ${tid}`);
+  }
+
+  find(tid: Tid): HostThread | undefined {
+    return this.#byGuest.get(tid);
+  }
+
+  all(): Iterable<HostThread> {
+    return this.#byGuest.values();
+  }
+
+  get count(): number {
+    return this.#byGuest.size;
+  }
+
+  /** Stops all; false if the guest ended meanwhile (then none is left stopped by us). */
+  stop(): boolean {
+    const seized: HostThread[] = [];
+    try {
+      for (const thread of this.all()) {
+        thread.tracee.seize(PTRACE_O.TRACECLONE | PTRACE_O.EXITKILL);
+        seized.push(thread);
+      }
+      for (const thread of seized) thread.tracee.interrupt();
+      for (const thread of seized) thread.tracee.wait();
+      return true;
+    } catch (error) {
+      if (!(error instanceof TraceeGone)) throw error;
+      for (const thread of seized) thread.tracee.detach();
+      return false;
+    }
+  }
+
+  release(): void {
+    for (const thread of this.all()) thread.tracee.detach();
+  }
+
+  context(): ProcessContext {
+    const threads = [...this.all()].map((thread) => thread.context());
+    const first = present([...this.all()][0], 'a thread');
+    return { pendingSignals: first.tracee.sharedPendingSignals(), threads };
+  }
+
+  /**
+   * Follows one thread through clone(2), which `go` lets run. `born` gets the new thread's tracee, stopped
+   * before its first instruction; the caller sees `child` as its result. False: clone failed, or
+   * the guest ended.
+   */
+  clone(parent: HostThread, child: Tid, go: () => void, born: (tracee: Tracee) => void): boolean {
+    const { tracee } = parent;
+    tracee.seize(PTRACE_O.TRACECLONE | PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL);
+    go();
+    try {
+      return this.#followClone(tracee, child, born);
+    } catch (error) {
+      if (error instanceof TraceeGone) return false;
+      throw error;
+    } finally {
+      tracee.detach();
+    }
+  }
+
+  #followClone(tracee: Tracee, child: Tid, born: (tracee: Tracee) => void): boolean {
+    let stop = tracee.poll(CLONE_POLLS);
+    if (stop === null) {
+      // It failed (it would have stopped by now), or is slow; a stop of our own tells which.
+      tracee.interrupt();
+      stop = tracee.wait();
+    }
+    if (stop.kind === 'signal' || stop.kind === 'interrupted') return false;
+    assert(
+      stop.kind === 'event' && stop.event === PTRACE_EVENT.CLONE,
+      `clone stopped by ${JSON.stringify(stop)}`,
+    );
+    const made = new Tracee(tracee.eventMessage());
+    const first = made.wait();
+    assert(first.kind !== 'syscall', 'a new thread stops before it runs');
+    born(made);
+    made.detach();
+    // To the exit of the call: the guest must see its own id for the thread, not the host's.
+    tracee.resumeToSyscall();
+    const exit = tracee.wait();
+    if (exit.kind !== 'syscall') return true;
+    const registers = Buffer.alloc(REGISTERS_BYTES);
+    tracee.registers(registers);
+    registers.writeBigInt64LE(BigInt(child), REG.rax);
+    tracee.setRegisters(registers);
+    return true;
+  }
+}

@@ -1,0 +1,260 @@
+/**
+ * Kernel: the library OS as a whole: the client of one `Lvm`. It owns the kernel objects, dispatches
+ * trapped calls to their handlers, runs blocked ones again, and saves and loads itself.
+ * A call's way: trapped -> #run -> handler (syscalls/) -> objects -> Outcome -> #finish -> Lvm.
+ */
+import { E } from '../abi/errno.ts';
+import { syscallName } from '../abi/syscalls.ts';
+import { assert, present } from '../base/assert.ts';
+import { type Handle, pid, type Tid, tid } from '../base/ids.ts';
+import type {
+  ExitStatus,
+  HeapArea,
+  Lvm,
+  LvmClient,
+  ProcessSetup,
+  RecordSink,
+  RecordSource,
+  TrappedCall,
+} from '../lvm/api.ts';
+import { FdTable } from './fd-table.ts';
+import { FileSystem } from './fs/file-system.ts';
+import { factories } from './kinds.ts';
+import { GuestFault, GuestMemory } from './memory.ts';
+import { NetStack } from './net/net-stack.ts';
+import { Objects } from './object.ts';
+import type { Outcome } from './outcome.ts';
+import { Process } from './process.ts';
+import { createState, KernelState } from './state.ts';
+import { entries } from './table.ts';
+import { Task } from './task.ts';
+import { Deadlines } from './time/deadlines.ts';
+
+/** How a guest is set up; from the command line. */
+export interface KernelOptions {
+  readonly program: string;
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+}
+
+export class Kernel implements LvmClient {
+  readonly lvm: Lvm;
+  readonly memory: GuestMemory;
+  readonly objects = new Objects();
+  readonly deadlines: Deadlines;
+  /** Names the fixed objects; the root of what is saved. */
+  state!: KernelState;
+  /** Tasks by thread id. */
+  readonly tasks = new Map<Tid, Task>();
+  /** How often each unsupported call was made, by number; each is reported the first time. */
+  readonly unsupported = new Map<number, number>();
+  readonly #runnable: Task[] = [];
+  #ended: ExitStatus | null = null;
+
+  constructor(lvm: Lvm) {
+    this.lvm = lvm;
+    this.memory = new GuestMemory(lvm);
+    this.deadlines = new Deadlines((earliestNs) => lvm.setAlarm(earliestNs));
+    lvm.attach(this);
+  }
+
+  get fs(): FileSystem {
+    return this.state.fs;
+  }
+
+  get net(): NetStack {
+    return this.state.net;
+  }
+
+  /** How the guest ended, or null while it lives. */
+  get ended(): ExitStatus | null {
+    return this.#ended;
+  }
+
+  /** Starts the first program; -errno when it can't. */
+  start(options: KernelOptions): number {
+    createState(this, options);
+    return this.lvm.launch({ program: options.program, argv: options.argv, env: options.env });
+  }
+
+  monotonicNs(): number {
+    return this.lvm.clock('monotonic');
+  }
+
+  task(thread: Tid): Task {
+    return present(this.tasks.get(thread), `task ${thread}`);
+  }
+
+  addTask(process: Process, thread: Tid, name: string): Task {
+    const task = new Task(this.objects);
+    task.tid = thread;
+    task.process = process;
+    task.name = name;
+    this.tasks.set(thread, task);
+    return task;
+  }
+
+  removeTask(task: Task): void {
+    task.endCall();
+    this.tasks.delete(task.tid);
+    task.destroy();
+  }
+
+  /** Ends the guest: nothing of it runs any more. */
+  exit(status: ExitStatus): void {
+    this.#ended = status;
+    this.lvm.exit(status);
+  }
+
+  makeRunnable(task: Task): void {
+    if (task.isRunnable || task.state !== 'waiting') return;
+    task.isRunnable = true;
+    this.#runnable.push(task);
+  }
+
+  /* --- LvmClient ------------------------------------------------------------------------------- */
+
+  launched(first: Tid, heap: HeapArea): void {
+    const process = this.state.process;
+    process.setHeap(heap);
+    assert(process.pid === pid(first), 'the first thread has the id of the process');
+    this.addTask(process, first, process.argv[0] ?? '');
+  }
+
+  trapped(call: TrappedCall): void {
+    const task = this.task(call.thread);
+    const isAskedAgain =
+      task.state !== 'idle' && task.callNumber === call.number && task.args.equals(call.args);
+    if (isAskedAgain) task.stopWaiting();
+    else {
+      task.endCall();
+      task.callNumber = call.number;
+      task.args.set(call.args);
+    }
+    task.state = 'waiting';
+    this.#run(task);
+    this.#runWoken();
+  }
+
+  withdrawn(thread: Tid): void {
+    const task = this.task(thread);
+    task.stopWaiting();
+    task.state = 'withdrawn';
+  }
+
+  ready(handle: Handle, events: number): void {
+    this.state.streamReady(handle, events);
+    this.#runWoken();
+  }
+
+  alarm(): void {
+    this.deadlines.run(this.monotonicNs());
+    this.#runWoken();
+  }
+
+  settled(): void {}
+
+  exited(status: ExitStatus): void {
+    this.#ended ??= status;
+  }
+
+  setup(): ProcessSetup {
+    return {
+      signalActions: this.state.process.signalActions,
+      threads: [...this.tasks.values()].map((task) => ({
+        thread: task.tid,
+        clearChildTid: task.clearChildTid,
+        robustList: task.robustList,
+        robustListSize: task.robustListSize,
+        alternateStack: task.alternateStack,
+        name: task.name,
+      })),
+    };
+  }
+
+  save(sink: RecordSink, scope: 'all' | 'changes'): void {
+    this.objects.save(sink, scope);
+  }
+
+  load(source: RecordSource): void {
+    // Objects need the kernel while they load; the state object is told first.
+    this.objects.load(source, factories(this));
+    for (const object of this.objects.all()) {
+      if (object instanceof KernelState) this.state = object;
+      if (object instanceof Task) this.tasks.set(object.tid, object);
+    }
+    present(this.state, 'kernel state record');
+  }
+
+  /* --- dispatch --------------------------------------------------------------------------------- */
+
+  #run(task: Task): void {
+    const handler = entries[task.callNumber];
+    let outcome: Outcome;
+    if (handler === undefined) outcome = this.#countUnsupported(task.callNumber);
+    else {
+      try {
+        outcome = handler(task, task.args);
+      } catch (error) {
+        if (!(error instanceof GuestFault)) throw error;
+        outcome = E.EFAULT;
+      }
+    }
+    this.#finish(task, outcome);
+  }
+
+  #finish(task: Task, outcome: Outcome): void {
+    if (typeof outcome === 'number') {
+      task.endCall();
+      this.lvm.answer(task.tid, outcome);
+      return;
+    }
+    switch (outcome.kind) {
+      case 'blocked':
+        task.armDeadline();
+        return;
+      case 'native':
+        task.endCall();
+        this.lvm.answerNative(task.tid);
+        return;
+      case 'map': {
+        task.endCall();
+        const failed = this.lvm.answerMap(task.tid, outcome.fd, outcome.source);
+        if (failed < 0) this.lvm.answer(task.tid, failed);
+        return;
+      }
+      case 'clone': {
+        task.endCall();
+        const { child, tidTargets } = outcome;
+        if (!this.lvm.answerClone(task.tid, child.tid, tidTargets)) this.removeTask(child);
+        return;
+      }
+      case 'gone':
+        return;
+    }
+  }
+
+  /** Runs the handlers of woken tasks again; those that they wake follow in the same round. */
+  #runWoken(): void {
+    const runnable = this.#runnable;
+    for (let next = 0; next < runnable.length; next += 1) {
+      const task = runnable[next] as Task;
+      task.isRunnable = false;
+      if (task.state !== 'waiting') continue;
+      task.stopWaiting();
+      this.#run(task);
+    }
+    runnable.length = 0;
+  }
+
+  #countUnsupported(number: number): number {
+    const count = this.unsupported.get(number) ?? 0;
+    this.unsupported.set(number, count + 1);
+    if (count === 0) this.lvm.report('unsupported-call', syscallName(number));
+    return E.ENOSYS;
+  }
+}
+
+/** The id of the guest's first process and thread. */
+export const FIRST_TID = tid(1);

@@ -1,0 +1,46 @@
+/**
+ * What a system call handler returns: a number is the result (or -errno) for the guest; anything
+ * else says how the call goes on. One shape for all handlers; blocking is a value, not an await.
+ */
+import type { GuestAddress } from '../base/ids.ts';
+import type { MapSource } from '../lvm/api.ts';
+import type { Args } from './args.ts';
+import type { Task } from './task.ts';
+
+/** The thread waits; the handler has said on what by `task.waitOn` and `task.deadline`. */
+export interface Blocked {
+  readonly kind: 'blocked';
+}
+
+/** Linux runs the call as it stands (only where no pointer needs checking). */
+export interface Native {
+  readonly kind: 'native';
+}
+
+/** mmap of a file: Linux runs the call with `source` behind the descriptor `fd`. */
+export interface MapFile {
+  readonly kind: 'map';
+  readonly fd: number;
+  readonly source: MapSource;
+}
+
+/** A new thread starts; its task is there already. See Lvm.answerClone. */
+export interface CloneThread {
+  readonly kind: 'clone';
+  readonly child: Task;
+  readonly tidTargets: readonly GuestAddress[];
+}
+
+/** The calling thread, or the whole guest, is gone: nobody waits for an answer. */
+export interface Gone {
+  readonly kind: 'gone';
+}
+
+export type Outcome = number | Blocked | Native | MapFile | CloneThread | Gone;
+
+export const blocked: Blocked = Object.freeze({ kind: 'blocked' });
+export const native: Native = Object.freeze({ kind: 'native' });
+export const gone: Gone = Object.freeze({ kind: 'gone' });
+
+/** Runs to its end, then again from its start when what it blocked on has changed. */
+export type Handler = (task: Task, args: Args) => Outcome;

@@ -1,0 +1,116 @@
+/**
+ * Process: what all threads of a guest process share: descriptors, working directory, signal
+ * dispositions, credentials, limits.
+ */
+import type { Decoder, Encoder } from '../base/codec.ts';
+import { type GuestAddress, guestAddress, type ObjectId, type Pid, pid } from '../base/ids.ts';
+import type { HeapArea } from '../lvm/api.ts';
+import { FdTable } from './fd-table.ts';
+import type { Kernel } from './kernel.ts';
+import { KIND } from './kinds-ids.ts';
+import { KernelObject, type Objects } from './object.ts';
+import { ProcessTimers } from './time/process-timers.ts';
+
+/** RLIM_INFINITY. */
+export const UNLIMITED = 2 ** 53 - 1;
+
+export interface ResourceLimit {
+  soft: number;
+  hard: number;
+}
+
+export class Process extends KernelObject {
+  readonly kind = KIND.process;
+  kernel!: Kernel;
+  pid: Pid = pid(0);
+  parentPid: Pid = pid(0);
+  processGroup = 0;
+  session = 0;
+  /** Absolute, in the guest's root. */
+  cwd = '/';
+  umask = 0o022;
+  /** Path of the program (/proc/self/exe) and how it was started. */
+  executable = '';
+  argv: readonly string[] = [];
+  env: readonly string[] = [];
+  /** By signal number: struct kernel_sigaction, 32 bytes; absent is the default. */
+  readonly signalActions = new Map<number, Uint8Array>();
+  /** By RLIMIT_ number. */
+  readonly limits = new Map<number, ResourceLimit>();
+  isDumpable = true;
+  /** brk(2): the area reserved for it, and where the program break is now. */
+  heapStart: GuestAddress = guestAddress(0);
+  heapEnd: GuestAddress = guestAddress(0);
+  programBreak: GuestAddress = guestAddress(0);
+  #files: FdTable | null = null;
+  #timers: ProcessTimers | null = null;
+
+  constructor(objects: Objects, id?: ObjectId) {
+    super(objects, id);
+  }
+
+  get files(): FdTable {
+    return this.#files as FdTable;
+  }
+
+  set files(files: FdTable) {
+    this.#files = files;
+    this.touch();
+  }
+
+  /** Interval timers and POSIX timers; made when the first is set. */
+  get timers(): ProcessTimers {
+    if (this.#timers === null) {
+      this.#timers = new ProcessTimers(this.kernel, this.objects);
+      this.#timers.process = this;
+      this.touch();
+    }
+    return this.#timers;
+  }
+
+  setHeap(heap: HeapArea): void {
+    this.heapStart = heap.start;
+    this.heapEnd = heap.end;
+    this.programBreak = heap.start;
+    this.touch();
+  }
+
+  override save(encoder: Encoder): void {
+    encoder.u32(this.pid).u32(this.parentPid).u32(this.processGroup).u32(this.session);
+    encoder.string(this.cwd).u32(this.umask).string(this.executable).bool(this.isDumpable);
+    for (const list of [this.argv, this.env]) {
+      encoder.u32(list.length);
+      for (const text of list) encoder.string(text);
+    }
+    encoder.u32(this.signalActions.size);
+    for (const [signal, action] of this.signalActions) encoder.u8(signal).bytes(action);
+    encoder.u32(this.limits.size);
+    for (const [number, limit] of this.limits) encoder.u8(number).u53(limit.soft).u53(limit.hard);
+    encoder.u32(this.files.id).u32(this.#timers?.id ?? 0);
+  }
+
+  override load(decoder: Decoder): void {
+    this.pid = pid(decoder.u32());
+    this.parentPid = pid(decoder.u32());
+    this.processGroup = decoder.u32();
+    this.session = decoder.u32();
+    this.cwd = decoder.string();
+    this.umask = decoder.u32();
+    this.executable = decoder.string();
+    this.isDumpable = decoder.bool();
+    const list = () => Array.from({ length: decoder.u32() }, () => decoder.string());
+    this.argv = list();
+    this.env = list();
+    for (let left = decoder.u32(); left > 0; left -= 1) {
+      this.signalActions.set(decoder.u8(), Uint8Array.from(decoder.bytes()));
+    }
+    for (let left = decoder.u32(); left > 0; left -= 1) {
+      this.limits.set(decoder.u8(), { soft: decoder.u53(), hard: decoder.u53() });
+    }
+    this.heapStart = guestAddress(decoder.u53());
+    this.heapEnd = guestAddress(decoder.u53());
+    this.programBreak = guestAddress(decoder.u53());
+    this.#files = this.objects.get(decoder.u32(), FdTable);
+    this.#timers = this.objects.find(decoder.u32(), ProcessTimers);
+  }
+}

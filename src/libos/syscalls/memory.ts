@@ -1,0 +1,88 @@
+/**
+ * Address space: mmap(2) and its family. Linux does the work in the guest's own address space; we see
+ * each call first, so that a checkpoint knows which ranges lost or got content, and decide what a
+ * descriptor stands for.
+ */
+import { E } from '../../abi/errno.ts';
+import { MAP, PAGE_BYTES, PROT } from '../../abi/memory.ts';
+import type { Args } from '../args.ts';
+import { native, type Outcome } from '../outcome.ts';
+import { full, nativeRow, partial, type Row, refused } from '../table-row.ts';
+import type { Task } from '../task.ts';
+
+/** Below this lies what is the host's; Linux refuses such addresses to ordinary processes too. */
+const LOWEST_ADDRESS = 0x1_2000;
+
+function sysMmap(task: Task, args: Args): Outcome {
+  const flags = args.uint(3);
+  const isFixed = (flags & (MAP.FIXED | MAP.FIXED_NOREPLACE)) !== 0;
+  if (isFixed && args.pointer(0) < LOWEST_ADDRESS) return E.EPERM;
+  if ((flags & MAP.ANONYMOUS) !== 0) {
+    // Huge pages come from a pool of the host's.
+    return (flags & MAP.HUGETLB) !== 0 ? E.ENOMEM : native;
+  }
+  const fd = args.int(4);
+  const file = task.files.get(fd);
+  if (file === null) return E.EBADF;
+  if (args.size(1) === 0) return E.EINVAL;
+  if (args.long(5) % PAGE_BYTES !== 0) return E.EINVAL;
+  const isShared = (flags & MAP.TYPE) === MAP.SHARED || (flags & MAP.TYPE) === MAP.SHARED_VALIDATE;
+  if (isShared && (args.uint(2) & PROT.WRITE) !== 0) return E.ENODEV;
+  const source = file.mapSource();
+  if (typeof source === 'number') return source;
+  return { kind: 'map', fd, source };
+}
+
+const runNatively = (): Outcome => native;
+
+/**
+ * The heap is one mapping reserved at the start (see host): the break is only a number. It does not
+ * go back, since what lies above it would have to read as zeros when it comes again.
+ */
+function sysBrk(task: Task, args: Args): Outcome {
+  const { process } = task;
+  const wanted = args.pointer(0);
+  if (wanted > process.programBreak && wanted <= process.heapEnd) {
+    process.programBreak = wanted;
+    process.touch();
+  }
+  return process.programBreak;
+}
+
+const MEMBARRIER_CMD_QUERY = 0;
+
+const done = (): Outcome => 0;
+
+export const memoryRows: readonly Row[] = [
+  partial('mmap', sysMmap, 'shared writable mappings of files give ENODEV; no huge pages'),
+  full('munmap', runNatively),
+  full('mprotect', runNatively),
+  full('mremap', runNatively),
+  full('madvise', runNatively),
+  partial('brk', sysBrk, 'the break does not go back'),
+  nativeRow('mincore', 'tells of the address space and changes nothing'),
+  full('msync', done),
+  full('mlock', done),
+  full('mlock2', done),
+  full('munlock', done),
+  full('mlockall', done),
+  full('munlockall', done),
+  partial(
+    'membarrier',
+    (_task, args) => (args.int(0) === MEMBARRIER_CMD_QUERY ? 0 : E.EINVAL),
+    'no command is supported, and it says so',
+  ),
+  refused('mbind', E.ENOSYS, 'as on a kernel without NUMA'),
+  refused('get_mempolicy', E.ENOSYS, 'as on a kernel without NUMA'),
+  refused('set_mempolicy', E.ENOSYS, 'as on a kernel without NUMA'),
+  refused('migrate_pages', E.ENOSYS, 'as on a kernel without NUMA'),
+  refused('move_pages', E.ENOSYS, 'as on a kernel without NUMA'),
+  refused('remap_file_pages', E.ENOSYS, 'replaced by mmap long ago'),
+  refused('pkey_mprotect', E.ENOSYS, 'as on a processor without protection keys'),
+  refused('pkey_alloc', E.ENOSPC, 'as on a processor without protection keys'),
+  refused('pkey_free', E.EINVAL, 'as on a processor without protection keys'),
+  refused('userfaultfd', E.EPERM, 'the guest may not watch memory faults'),
+  refused('process_vm_readv', E.EPERM, 'no other process is to be seen'),
+  refused('process_vm_writev', E.EPERM, 'no other process is to be seen'),
+  refused('process_madvise', E.EPERM, 'no other process is to be seen'),
+];
