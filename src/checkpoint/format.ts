@@ -157,11 +157,12 @@ export function decodeHeader(bytes: Buffer): FrameHeader {
 }
 
 function parseHeader(bytes: Buffer): FrameHeader {
+  const magicBytes = Math.min(bytes.length, MAGIC.length);
+  if (!bytes.subarray(0, magicBytes).equals(MAGIC.subarray(0, magicBytes))) {
+    throw formatError('this is not a tardigrade checkpoint or delta', 'check what was given');
+  }
   if (bytes.length < HEADER_BYTES) {
     throw new DecodeError(`${HEADER_BYTES} bytes wanted, ${bytes.length} left`);
-  }
-  if (MAGIC.compare(bytes, 0, MAGIC.length) !== 0) {
-    throw formatError('this is not a tardigrade checkpoint or delta', 'check what was given');
   }
   const version = bytes.readUInt16LE(8);
   if (version !== FORMAT_VERSION) {
