@@ -1,7 +1,7 @@
 /**
- * Fault points: named places on the way of an epoch, a takeover and a join, at which a test can kill, freeze
- * or fail a replica. Production code passes them by `plan.at(point)`; what to do there comes from
- * the command line. Must cost next to nothing when no fault is planned.
+ * Fault points: named places on the way of an epoch, a takeover and a join, at which a test can
+ * kill, freeze or fail a replica. Production code passes them by `plan.at(point)`; what to do there
+ * comes from the command line. Must cost next to nothing when no fault is planned.
  */
 import { TardigradeError } from './errors.ts';
 

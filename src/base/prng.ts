@@ -1,6 +1,7 @@
 /**
  * Prng: a small seeded pseudo-random generator (sfc32) for simulators, fault injection and tests.
- * The same seed gives the same numbers on every machine. Never for secrets: those come from the host.
+ * The same seed gives the same numbers on every machine. Never for secrets: those come from the
+ * host.
  */
 import { assert } from './assert.ts';
 

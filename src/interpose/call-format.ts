@@ -1,5 +1,6 @@
 /**
- * Text of trapped calls and their answers for the tracer, in the manner of strace. Data and pure functions.
+ * Text of trapped calls and their answers for the tracer, in the manner of strace. Data and pure
+ * functions.
  */
 import { errnoName } from '../abi/errno.ts';
 import { syscallName } from '../abi/syscalls.ts';

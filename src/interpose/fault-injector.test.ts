@@ -1,6 +1,6 @@
 /**
- * Tests of fault-injector.ts: a client that keeps to the contract gets every byte through, for any seed;
- * and faults do happen.
+ * Tests of fault-injector.ts: a client that keeps to the contract gets every byte through, for any
+ * seed; and faults do happen.
  */
 
 import assert from 'node:assert/strict';

@@ -1,8 +1,9 @@
 /**
- * FaultInjector: an interposer that makes a host as difficult as the contract allows: short reads and writes,
- * -EAGAIN when there was something, readiness late, merged or for nothing. For tests of the libos's
- * robustness, from a seed. It injects nothing that loses data or that a correct client could not bear:
- * whatever it withheld it announces by `ready` afterwards. Guest memory is never touched.
+ * FaultInjector: an interposer that makes a host as difficult as the contract allows: short reads
+ * and writes, -EAGAIN when there was something, readiness late, merged or for nothing. For tests of
+ * the libos's robustness, from a seed. It injects nothing that loses data or that a correct client
+ * could not bear: whatever it withheld it announces by `ready` afterwards. Guest memory is never
+ * touched.
  */
 import { E } from '../abi/errno.ts';
 import { type Handle, handle } from '../base/ids.ts';
@@ -62,7 +63,7 @@ export class FaultInjector extends ForwardingLvm {
     return true;
   }
 
-  /* --- what is owed: one alarm of the host serves the client's and ours ------------------------- */
+  /* --- what is owed: one alarm of the host serves the client's and ours ----------------------- */
 
   #owe(target: Handle, events: number): void {
     this.#owed.set(target, (this.#owed.get(target) ?? 0) | events);
@@ -107,7 +108,7 @@ export class FaultInjector extends ForwardingLvm {
     if (this.#owed.size === 0) this.#owedAtNs = Infinity;
   }
 
-  /* --- input ------------------------------------------------------------------------------------- */
+  /* --- input ---------------------------------------------------------------------------------- */
 
   /** A part of `target` for a short read, or null to give -EAGAIN. */
   #readTarget(from: Handle, target: Uint8Array): Uint8Array | null {
@@ -150,7 +151,7 @@ export class FaultInjector extends ForwardingLvm {
     if (this.#chance('spurious')) this.#owe(stream, READY.in | READY.out);
   }
 
-  /* --- output ------------------------------------------------------------------------------------ */
+  /* --- output --------------------------------------------------------------------------------- */
 
   /** A part of `source` for a short write, or null to give -EAGAIN. */
   #writeSource(to: Handle, source: Uint8Array): Uint8Array | null {
@@ -183,7 +184,7 @@ export class FaultInjector extends ForwardingLvm {
     this.inner.streamClose(stream, reset);
   }
 
-  /* --- upcalls ----------------------------------------------------------------------------------- */
+  /* --- upcalls -------------------------------------------------------------------------------- */
 
   override ready(target: Handle, events: number): void {
     if (this.#chance('late')) {

@@ -1,7 +1,7 @@
 /**
  * ForwardingLvm: an interposer that changes nothing: an `Lvm` to the client above and the client of
- * the `Lvm` below. Interposers extend it and override what they care about, calling `super` to pass on.
- * Every method is a direct call, so that a stacked interposer costs a few nanoseconds a call.
+ * the `Lvm` below. Interposers extend it and override what they care about, calling `super` to pass
+ * on. Every method is a direct call, so that a stacked interposer costs a few nanoseconds a call.
  */
 import { assert } from '../base/assert.ts';
 import type { GuestAddress, Handle, Tid } from '../base/ids.ts';
@@ -40,7 +40,7 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.#client as LvmClient;
   }
 
-  /* --- Lvm: life of the guest ------------------------------------------------------------------- */
+  /* --- Lvm: life of the guest ----------------------------------------------------------------- */
 
   attach(client: LvmClient): void {
     assert(this.#client === null, 'a client is attached once');
@@ -60,7 +60,7 @@ export class ForwardingLvm implements Lvm, LvmClient {
     this.inner.exit(status);
   }
 
-  /* --- Lvm: trapped calls ----------------------------------------------------------------------- */
+  /* --- Lvm: trapped calls --------------------------------------------------------------------- */
 
   answer(thread: Tid, value: number): void {
     this.inner.answer(thread, value);
@@ -82,7 +82,7 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.signal(thread, number, info);
   }
 
-  /* --- Lvm: guest memory ------------------------------------------------------------------------ */
+  /* --- Lvm: guest memory ---------------------------------------------------------------------- */
 
   memoryRead(address: GuestAddress, target: Uint8Array): number {
     return this.inner.memoryRead(address, target);
@@ -92,7 +92,7 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.memoryWrite(address, source);
   }
 
-  /* --- Lvm: stopping and looking ---------------------------------------------------------------- */
+  /* --- Lvm: stopping and looking -------------------------------------------------------------- */
 
   quiesce(): boolean {
     return this.inner.quiesce();
@@ -130,7 +130,7 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.pageRead(address, target);
   }
 
-  /* --- Lvm: time and chance --------------------------------------------------------------------- */
+  /* --- Lvm: time and chance ------------------------------------------------------------------- */
 
   clock(name: ClockName): number {
     return this.inner.clock(name);
@@ -148,7 +148,7 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.machine();
   }
 
-  /* --- Lvm: the read-only root ------------------------------------------------------------------ */
+  /* --- Lvm: the read-only root ---------------------------------------------------------------- */
 
   rootStat(path: string): RootStat | number {
     return this.inner.rootStat(path);
@@ -174,7 +174,7 @@ export class ForwardingLvm implements Lvm, LvmClient {
     this.inner.rootClose(file);
   }
 
-  /* --- Lvm: streams ----------------------------------------------------------------------------- */
+  /* --- Lvm: streams --------------------------------------------------------------------------- */
 
   streamListen(port: number): Handle | number {
     return this.inner.streamListen(port);
@@ -202,7 +202,7 @@ export class ForwardingLvm implements Lvm, LvmClient {
     this.inner.streamClose(stream, reset);
   }
 
-  /* --- Lvm: console and diagnostics ------------------------------------------------------------- */
+  /* --- Lvm: console and diagnostics ----------------------------------------------------------- */
 
   consoleWrite(stream: 1 | 2, source: Uint8Array): number {
     return this.inner.consoleWrite(stream, source);
@@ -216,7 +216,7 @@ export class ForwardingLvm implements Lvm, LvmClient {
     this.inner.report(event, detail);
   }
 
-  /* --- LvmClient: what comes from below --------------------------------------------------------- */
+  /* --- LvmClient: what comes from below ------------------------------------------------------- */
 
   launched(first: Tid, heap: HeapArea): void {
     this.client.launched(first, heap);

@@ -1,7 +1,7 @@
 /**
- * Tracer: an interposer that writes down what passes: trapped calls with their answers in the manner of
- * strace and, if verbose, the calls of the LVM API. Keeps the last lines and gives each to a sink.
- * Must change nothing: it makes no call of its own below it.
+ * Tracer: an interposer that writes down what passes: trapped calls with their answers in the
+ * manner of strace and, if verbose, the calls of the LVM API. Keeps the last lines and gives each
+ * to a sink. Must change nothing: it makes no call of its own below it.
  *
  *     [1] read(3, 0x10000010, 16) = 5       answered at once
  *     [1] read(3, 0x10000010, 16) ...       waits
@@ -85,7 +85,7 @@ export class Tracer extends ForwardingLvm {
     return result;
   }
 
-  /* --- trapped calls ----------------------------------------------------------------------------- */
+  /* --- trapped calls -------------------------------------------------------------------------- */
 
   override trapped(call: TrappedCall): void {
     const { thread, number, args } = call;
@@ -141,7 +141,7 @@ export class Tracer extends ForwardingLvm {
     return isThere;
   }
 
-  /* --- life of the guest, signals ---------------------------------------------------------------- */
+  /* --- life of the guest, signals ------------------------------------------------------------- */
 
   override signal(thread: Tid, number: number, info: Uint8Array): number {
     const result = this.inner.signal(thread, number, info);
@@ -184,7 +184,7 @@ export class Tracer extends ForwardingLvm {
     this.inner.exit(status);
   }
 
-  /* --- verbose: the rest of the LVM API ------------------------------------------------------------ */
+  /* --- verbose: the rest of the LVM API ------------------------------------------------------- */
 
   override quiesce(): boolean {
     this.#verbose('quiesce()');

@@ -1,4 +1,7 @@
-/** Tests of classes.ts. The compiler sees to it that every call of `Lvm`, and nothing else, has a class. */
+/**
+ * Tests of classes.ts. The compiler sees to it that every call of `Lvm`, and nothing else, has a
+ * class.
+ */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,17 +1,18 @@
 /**
  * The class of each call of the LVM API: what a checkpointer has to do about it. Data only; read by
- * the checkpointer, the tracer and the tests. A call of a new kind of effect needs a new class here, not
- * a special case in an interposer.
+ * the checkpointer, the tracer and the tests. A call of a new kind of effect needs a new class
+ * here, not a special case in an interposer.
  */
 import type { Lvm } from './api.ts';
 
 /**
- * - `local`: changes or tells only what a checkpoint holds anyway (threads, memory), or nothing: passed on.
+ * - `local`: changes or tells only what a checkpoint holds anyway (threads, memory), or nothing:
+ *   passed on.
  * - `input`: brings something in from outside. Passed on; its result is in the libos's state when
  *   that is captured, so an input between two checkpoints is lost or kept together with all that
  *   came of it.
- * - `output`: lets something out. Held until every member has acknowledged the epoch in which it was
- *   said; room is accounted for at once, so that the caller sees backpressure.
+ * - `output`: lets something out. Held until every member has acknowledged the epoch in which it
+ *   was said; room is accounted for at once, so that the caller sees backpressure.
  * - `replay`: its effect on the host is small and repeatable. Noted in the handle table and issued
  *   again where the guest comes back; the handle stays the same to the caller.
  * - `regenerate`: names something read-only that every replica has. Noted in the handle table and

@@ -3,7 +3,7 @@
  */
 import { SimHost } from '../../src/host/sim/sim-host.ts';
 import type { Lvm } from '../../src/lvm/api.ts';
-import { type HostUnderTest, type OutsidePeer, surroundings } from './lvm.ts';
+import { type HostUnderTest, type OutsidePeer, surroundings } from './bench.ts';
 
 /** `wrap` puts interposers on the host. */
 export function simUnderTest(wrap: (host: Lvm) => Lvm = (host) => host): HostUnderTest {

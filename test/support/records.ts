@@ -1,6 +1,7 @@
 /**
- * Records: the records of a saved library OS in memory, as a backup would hold them: a RecordSink that
- * applies each save to what is there, and the RecordSource of the result. For tests of save and load.
+ * Records: the records of a saved library OS in memory, as a backup would hold them: a RecordSink
+ * that applies each save to what is there, and the RecordSource of the result. For tests of save
+ * and load.
  */
 import type { RecordSink, RecordSource } from '../../src/lvm/api.ts';
 

@@ -1,6 +1,6 @@
 /**
- * SimLoop: the queue of upcalls of a simulated host: one runs to its end before the next, none while the
- * guest is stopped, and `settled` follows when nothing is left. Used by SimHost.
+ * SimLoop: the queue of upcalls of a simulated host: one runs to its end before the next, none
+ * while the guest is stopped, and `settled` follows when nothing is left. Used by SimHost.
  */
 import { assert, present } from '../../base/assert.ts';
 import type { LvmClient } from '../../lvm/api.ts';
@@ -34,7 +34,9 @@ export class SimLoop {
     if (!this.#isOver) this.#upcalls.push(upcall);
   }
 
-  /** Serves what is queued, and what that queues; nothing if an upcall runs or the guest is stopped. */
+  /**
+   * Serves what is queued, and what that queues; nothing if an upcall runs or the guest is stopped.
+   */
   serve(): void {
     if (this.#isServing) return;
     this.#isServing = true;

@@ -1,7 +1,7 @@
 /**
- * SimMemory: a simulated guest's address space: regions and sparse pages, with the written ones known.
- * Used by SimHost for the guest-memory and checkpoint calls, and by tests to play the guest's own
- * loads and stores. Protection is obeyed as Linux obeys it for process_vm_readv.
+ * SimMemory: a simulated guest's address space: regions and sparse pages, with the written ones
+ * known. Used by SimHost for the guest-memory and checkpoint calls, and by tests to play the
+ * guest's own loads and stores. Protection is obeyed as Linux obeys it for process_vm_readv.
  */
 import { E } from '../../abi/errno.ts';
 import { assert } from '../../base/assert.ts';
@@ -146,7 +146,9 @@ export class SimMemory {
     return count;
   }
 
-  /** Puts content behind a mapping, as a file's pages or a checkpoint's: not written by the guest. */
+  /**
+   * Puts content behind a mapping, as a file's pages or a checkpoint's: not written by the guest.
+   */
   fill(address: number, source: Uint8Array): void {
     this.#store(address, source, false);
   }

@@ -1,6 +1,7 @@
 /**
  * SimRoot: the read-only root of a simulated host, made from a plain object of path -> content.
- * Used by SimHost for the root calls. Symlinks are never followed; a path is a byte string as latin1.
+ * Used by SimHost for the root calls. Symlinks are never followed; a path is a byte string as
+ * latin1.
  */
 import { E } from '../../abi/errno.ts';
 import { assert } from '../../base/assert.ts';

@@ -1,4 +1,7 @@
-/** Tests of sim-host.ts: the contract by the conformance suite, then what a guest program would show. */
+/**
+ * Tests of sim-host.ts: the contract by the conformance suite, then what a guest program would
+ * show.
+ */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

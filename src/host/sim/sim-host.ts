@@ -1,11 +1,12 @@
 /**
  * SimHost: the LVM API without Linux: memory, clock, chance, root, network and console are plain
- * data, and a test plays the guest and the outside. Used by tests of the library OS and of interposers.
+ * data, and a test plays the guest and the outside. Used by tests of the library OS and of
+ * interposers.
  *
- * Upcalls are queued and served when the test acts (`call`, `advance`, a peer's `send`, `settle`, ...),
- * one after the other, as a real host's loop does; no LVM call makes one, but `launch` (`launched`)
- * and `quiesce` (`withdrawn`). Must not be lenient: a call answered twice, or a handle that is not
- * open, is an assertion failure where a real host could do harm.
+ * Upcalls are queued and served when the test acts (`call`, `advance`, a peer's `send`, `settle`,
+ * ...), one after the other, as a real host's loop does; no LVM call makes one, but `launch`
+ * (`launched`) and `quiesce` (`withdrawn`). Must not be lenient: a call answered twice, or a handle
+ * that is not open, is an assertion failure where a real host could do harm.
  */
 import { E } from '../../abi/errno.ts';
 import { SYS, type SyscallName } from '../../abi/syscalls.ts';
@@ -113,7 +114,7 @@ export class SimHost implements Lvm {
     return this.#alarmNs;
   }
 
-  /* --- the test's side: the guest --------------------------------------------------------------- */
+  /* --- the test's side: the guest ------------------------------------------------------------- */
 
   /** The thread with this id; made when it isn't there (the client must know it). */
   thread(id: number): SimThread {
@@ -151,7 +152,7 @@ export class SimHost implements Lvm {
     this.#loop.serve();
   }
 
-  /* --- the test's side: the outside ------------------------------------------------------------- */
+  /* --- the test's side: the outside ----------------------------------------------------------- */
 
   /** Lets time pass, with each alarm at its time. */
   advance(durationNs: number): void {
@@ -224,7 +225,7 @@ export class SimHost implements Lvm {
     return value;
   }
 
-  /* --- Lvm: life of the guest ------------------------------------------------------------------- */
+  /* --- Lvm: life of the guest ----------------------------------------------------------------- */
 
   attach(client: LvmClient): void {
     this.#loop.attach(client);
@@ -265,7 +266,7 @@ export class SimHost implements Lvm {
     });
   }
 
-  /* --- Lvm: trapped calls ----------------------------------------------------------------------- */
+  /* --- Lvm: trapped calls --------------------------------------------------------------------- */
 
   answer(thread: Tid, value: number): void {
     assert(Number.isSafeInteger(value), `${value} is not an integer`);
@@ -322,7 +323,7 @@ export class SimHost implements Lvm {
     return 0;
   }
 
-  /* --- Lvm: guest memory ------------------------------------------------------------------------ */
+  /* --- Lvm: guest memory ---------------------------------------------------------------------- */
 
   memoryRead(address: GuestAddress, target: Uint8Array): number {
     return this.memory.read(address, target);
@@ -332,7 +333,7 @@ export class SimHost implements Lvm {
     return this.memory.write(address, source);
   }
 
-  /* --- Lvm: stopping and looking ---------------------------------------------------------------- */
+  /* --- Lvm: stopping and looking -------------------------------------------------------------- */
 
   quiesce(): boolean {
     assert(!this.isStopped, 'the guest runs');
@@ -385,7 +386,7 @@ export class SimHost implements Lvm {
     return this.memory.pageRead(address, target);
   }
 
-  /* --- Lvm: time, chance, machine --------------------------------------------------------------- */
+  /* --- Lvm: time, chance, machine ------------------------------------------------------------- */
 
   clock(name: ClockName): number {
     switch (name) {
@@ -413,7 +414,7 @@ export class SimHost implements Lvm {
     return this.#machine;
   }
 
-  /* --- Lvm: root, streams, console: see root.ts, streams.ts, console.ts ---------------------------- */
+  /* --- Lvm: root, streams, console: see root.ts, streams.ts, console.ts ----------------------- */
 
   rootStat(path: string): RootStat | number {
     return this.root.stat(path);

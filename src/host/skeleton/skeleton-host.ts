@@ -1,7 +1,8 @@
 /**
- * SkeletonHost: the template of a port to another system: an `Lvm` that refuses everything with one clear
- * error. Copy it, and replace the body of each method by what its comment says. src/lvm/api.ts is the
- * contract; test/conformance/lvm.ts checks what can be checked without a guest.
+ * SkeletonHost: the template of a port to another system: an `Lvm` that refuses everything with one
+ * clear error. Copy it, and replace the body of each method by what its comment says.
+ * src/lvm/api.ts is the contract; test/conformance/lvm.ts checks what can be checked without a
+ * guest.
  */
 import { TardigradeError } from '../../base/errors.ts';
 import type { GuestAddress, Handle, Tid } from '../../base/ids.ts';
@@ -31,7 +32,9 @@ function refuse(call: keyof Lvm): never {
 }
 
 export class SkeletonHost implements Lvm {
-  /** Keep the client; all upcalls go to it, from one loop, never from inside a call but `quiesce`. */
+  /**
+   * Keep the client; all upcalls go to it, from one loop, never from inside a call but `quiesce`.
+   */
   attach(_client: LvmClient): void {
     refuse('attach');
   }
@@ -61,7 +64,9 @@ export class SkeletonHost implements Lvm {
     refuse('answerNative');
   }
 
-  /** Give the thread a descriptor of the content under the number `fd`, let it map, take it back. */
+  /**
+   * Give the thread a descriptor of the content under the number `fd`, let it map, take it back.
+   */
   answerMap(_thread: Tid, _fd: number, _source: MapSource): number {
     return refuse('answerMap');
   }
@@ -71,7 +76,9 @@ export class SkeletonHost implements Lvm {
     return refuse('answerClone');
   }
 
-  /** Queue the signal to the thread with its siginfo, as rt_tgsigqueueinfo(2) does; -ESRCH if gone. */
+  /**
+   * Queue the signal to the thread with its siginfo, as rt_tgsigqueueinfo(2) does; -ESRCH if gone.
+   */
   signal(_thread: Tid, _number: number, _info: Uint8Array): number {
     return refuse('signal');
   }
@@ -86,7 +93,10 @@ export class SkeletonHost implements Lvm {
     return refuse('memoryWrite');
   }
 
-  /** Stop all threads, those being made too; `withdrawn` for each unanswered call; false if it ended. */
+  /**
+   * Stop all threads, those being made too; `withdrawn` for each unanswered call; false if it
+   * ended.
+   */
   quiesce(): boolean {
     return refuse('quiesce');
   }
@@ -208,7 +218,9 @@ export class SkeletonHost implements Lvm {
     refuse('streamShutdown');
   }
 
-  /** Close a stream, by a reset if so asked, or a listener, whose port stays taken by the service. */
+  /**
+   * Close a stream, by a reset if so asked, or a listener, whose port stays taken by the service.
+   */
   streamClose(_stream: Handle, _reset: boolean): void {
     refuse('streamClose');
   }
