@@ -1,6 +1,6 @@
 /**
- * What the conformance suite needs of whoever makes a host for it, and its helpers to work one. Used
- * by lvm.ts and by the makers of hosts.
+ * What the conformance suite needs of whoever makes a host for it, and its helpers to work one.
+ * Used by lvm.ts and by the makers of hosts.
  */
 
 import assert from 'node:assert/strict';
