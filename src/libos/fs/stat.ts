@@ -16,7 +16,8 @@ export const EPOCH_TIME: FileTime = Object.freeze({ seconds: 0, nanoseconds: 0 }
 
 export function fileTime(ns: number): FileTime {
   const seconds = Math.floor(ns / 1e9);
-  return { seconds, nanoseconds: ns - seconds * 1e9 };
+  // Above 2^53 both products are rounded: the rest can come out a little below 0.
+  return { seconds, nanoseconds: Math.min(999_999_999, Math.max(0, ns - seconds * 1e9)) };
 }
 
 export interface FileStat {
