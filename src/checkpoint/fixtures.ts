@@ -268,7 +268,7 @@ export class World {
           visit(address, 1);
         }
       },
-      memoryRead: (address, target) => {
+      pageRead: (address, target) => {
         for (let at = 0; at < target.length; at += PAGE_BYTES / 2) {
           const slot = Math.floor((address + at - WORLD_START) / PAGE_BYTES);
           if ((this.slots[slot] ?? null) === null) return at === 0 ? -14 : at;

@@ -44,6 +44,11 @@ export class RecordChunks implements RecordSink {
     this.#begun().removeObject(object);
   }
 
+  /** Drops what was not emitted. */
+  abandon(): void {
+    this.#writer.abandon();
+  }
+
   /** Emits what is left; returns the number of chunks, which is the first sequence of the pages. */
   end(): number {
     if (this.#writer.isOpen) this.#flush();
@@ -68,16 +73,21 @@ export function imageFrames(image: Image, pool: SlabPool, emit: FrameTaker): voi
   emit(headFrame(image, pool));
   const records = new RecordChunks(pool, image.epoch, emit);
   const source = image.recordSource();
-  for (const object of source.objects()) {
-    for (const part of source.parts(object)) {
-      const bytes = source.get(object, part);
-      if (bytes !== null) records.put(object, part, bytes);
+  try {
+    for (const object of source.objects()) {
+      for (const part of source.parts(object)) {
+        const bytes = source.get(object, part);
+        if (bytes !== null) records.put(object, part, bytes);
+      }
     }
+  } catch (error) {
+    records.abandon();
+    throw error;
   }
   const transfer = new JoinTransfer(
     {
       populatedPages: (region, visit) => image.pages.populated(region.start, region.end, visit),
-      memoryRead(address, target) {
+      pageRead(address, target) {
         image.pages.read(address, target);
         return target.length;
       },

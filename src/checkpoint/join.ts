@@ -15,8 +15,8 @@
  *      it, whenever that runs, and a chunk carries it. If it held nothing, it is zero in both.
  *
  * A torn read (the guest writes p while it is read) is case 1: the write is in a delta behind the
- * chunk, at the latest in e. A page that can't be read was unmapped, which is case 1 too, or is one
- * that the source may not read: see `missedIn`.
+ * chunk, at the latest in e. A page that can't be read was unmapped (case 1) or lies beyond the end of
+ * a mapped file and holds nothing: it is left out.
  *
  * What the caller must keep to:
  *   1. The stream is in the order of the guest's time: a chunk that is read (`next`) between the
@@ -26,20 +26,19 @@
  *      and that nobody has touched yet.
  */
 import { assert } from '../base/assert.ts';
-import { TardigradeError } from '../base/errors.ts';
 import { type Epoch, type GuestAddress, guestAddress } from '../base/ids.ts';
 import type { MemoryRegion, PageVisitor } from '../lvm/api.ts';
 import { DeltaWriter, NO_PARENT, type SealedDelta } from './delta-writer.ts';
 import { FLAG } from './format.ts';
-import { CHUNK_PAGE_BYTES_MAX, JOIN_CHUNK_BYTES, MISSED_RUNS_MAX, PAGE_BYTES } from './limits.ts';
+import { CHUNK_PAGE_BYTES_MAX, JOIN_CHUNK_BYTES, PAGE_BYTES } from './limits.ts';
 import { PageRuns } from './page-runs.ts';
 import type { SlabPool } from './slab.ts';
 
-/** What reads the guest; both may be asked while it runs. The LVM API has them by these names. */
+/** What reads the guest, running or not: an `Lvm` is one. */
 export interface JoinSource {
   populatedPages(region: MemoryRegion, visit: PageVisitor): void;
-  /** Bytes read, fewer when memory ends, or a negative errno. */
-  memoryRead(address: GuestAddress, target: Uint8Array): number;
+  /** Bytes copied whatever the protection of the pages: fewer than wanted where there are none. */
+  pageRead(address: GuestAddress, target: Uint8Array): number;
 }
 
 export interface JoinOptions {
@@ -73,7 +72,6 @@ export class JoinTransfer {
   readonly #runs = new PageRuns();
   #runIndex = 0;
   #pagesOfRun = 0;
-  readonly #missed = new PageRuns();
   #isDone = false;
   #pagesSent = 0;
 
@@ -137,31 +135,6 @@ export class JoinTransfer {
     }
   }
 
-  /**
-   * Pages that could not be read and are mapped now. A source that obeys the protection of mappings
-   * can't read what is PROT_NONE: the delta behind the last chunk, for which the guest is stopped, must
-   * carry these by other means. Empty when the source reads regardless of protection.
-   */
-  missedIn(regions: readonly MemoryRegion[]): PageRuns {
-    const found = new PageRuns();
-    let index = 0;
-    const missed: [number, number][] = [];
-    this.#missed.forEach((start, count) => {
-      missed.push([start, start + count * PAGE_BYTES]);
-    });
-    missed.sort(([one], [other]) => one - other);
-    for (const [start, end] of missed) {
-      while (index < regions.length && (regions[index] as MemoryRegion).end <= start) index += 1;
-      for (let at = index; at < regions.length; at += 1) {
-        const region = regions[at] as MemoryRegion;
-        if (region.start >= end) break;
-        const from = Math.max(start, region.start);
-        found.push(from, (Math.min(end, region.end) - from) / PAGE_BYTES);
-      }
-    }
-    return found;
-  }
-
   get #isAllScanned(): boolean {
     return this.#regionIndex === this.#options.regions.length;
   }
@@ -194,25 +167,11 @@ export class JoinTransfer {
   /** The run in one read, or if that fails page by page, so that a hole costs its own pages only. */
   #readRun(start: GuestAddress, pageCount: number): void {
     const view = this.#writer.pageRun(start, pageCount);
-    if (this.#source.memoryRead(start, view) === view.length) return;
+    if (this.#source.pageRead(start, view) === view.length) return;
     this.#writer.undoPages();
-    if (pageCount === 1) {
-      this.#miss(start);
-      return;
-    }
+    if (pageCount === 1) return;
     for (let index = 0; index < pageCount; index += 1) {
       this.#readRun(guestAddress(start + index * PAGE_BYTES), 1);
-    }
-  }
-
-  #miss(start: GuestAddress): void {
-    this.#missed.push(start, 1);
-    if (this.#missed.length > MISSED_RUNS_MAX) {
-      throw new TardigradeError(
-        'replica',
-        'the memory of the guest changed too much while it was being transferred',
-        'the transfer begins again by itself',
-      );
     }
   }
 }

@@ -91,9 +91,6 @@ export const EXTRA_NAME_BYTES_MAX = 64;
 /** Runs in one pages section: each has 16 bytes of table, so the table stays below 16 MiB. */
 export const RUNS_PER_SECTION_MAX = 2 ** 20;
 
-/** Pages that a transfer remembers as unreadable; beyond that it starts again from a new base. */
-export const MISSED_RUNS_MAX = 2 ** 16;
-
 /** Deltas under way at once: a second of them at 64 a second, or 6 ms at the fastest cadence. */
 export const SLABS_MAX = 64;
 /** A slab's first size: an epoch of a lone request is some 100 KiB. */
