@@ -1,7 +1,7 @@
 /**
- * Makes the golden files of the current checkpoint format: test/golden/v<format>/. They are made once,
- * when a format is fixed, and never again: what a release wrote must stay readable as it was, so
- * this refuses to touch a folder that exists. Run: `node dist/tools/make-golden.js`.
+ * Makes the golden files of the current checkpoint format: test/golden/v<format>/. They are made
+ * once, when a format is fixed, and never again: what a release wrote must stay readable as it was,
+ * so this refuses to touch a folder that exists. Run: `node dist/tools/make-golden.js`.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,8 +1,9 @@
 /**
- * Checkpoint files: frames one after the other and a trailer that counts them, so that one is written and
- * read in bounded memory and a cut is noticed. Written beside the name, synced and renamed: under the name
- * there is a whole file or what was there before. Used by `tardigrade checkpoint`, `restore` and inspect.
- * The frames are those of a stream to a joiner, so a running guest can be written too.
+ * Checkpoint files: frames one after the other and a trailer that counts them, so that one is
+ * written and read in bounded memory and a cut is noticed. Written beside the name, synced and
+ * renamed: under the name there is a whole file or what was there before. Used by `tardigrade
+ * checkpoint`, `restore` and inspect. The frames are those of a stream to a joiner, so a running
+ * guest can be written too.
  */
 import { crc32 } from 'node:zlib';
 import { assert, present } from '../base/assert.ts';
@@ -159,8 +160,8 @@ export interface FramePlace {
 }
 
 /**
- * Checks a file frame by frame and hands each but the trailer to `visit`; a frame's memory is reused
- * for the next. Whatever is wrong, with the file or in `visit`, is thrown with its place.
+ * Checks a file frame by frame and hands each but the trailer to `visit`; a frame's memory is
+ * reused for the next. Whatever is wrong, with the file or in `visit`, is thrown with its place.
  */
 export function readFrames(
   files: CheckpointFiles,

@@ -1,7 +1,8 @@
 /**
- * DeltaHistory: what the last delta of a stream said of threads and setup, so that the next one leaves
- * out what is the same. One a stream: the checkpointer keeps one for its deltas and uses a fresh one
- * for a frame that must hold everything. To be cleared when a delta that used it is not sent.
+ * DeltaHistory: what the last delta of a stream said of threads and setup, so that the next one
+ * leaves out what is the same. One a stream: the checkpointer keeps one for its deltas and uses a
+ * fresh one for a frame that must hold everything. To be cleared when a delta that used it is not
+ * sent.
  */
 import type { ThreadContext } from '../lvm/api.ts';
 

@@ -187,7 +187,7 @@ test('another version is named, and what to do about it', () => {
   frame.writeUInt16LE(FORMAT_VERSION + 1, 8);
   assert.throws(() => DeltaReader.open(frame), {
     code: 'format',
-    message: `this has checkpoint format ${FORMAT_VERSION + 1}, and only format ${FORMAT_VERSION} is known here`,
+    message: new RegExp(`format ${FORMAT_VERSION + 1}, and only format ${FORMAT_VERSION} is known`),
     remedy: /version of tardigrade/,
   });
 });

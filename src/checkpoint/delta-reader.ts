@@ -1,14 +1,19 @@
 /**
  * DeltaReader: one received frame, checked to its last byte before anything of it is used: `open`
- * throws a format error or gives a reader whose methods can't fail. Bulk content (pages, records) is
- * visited in place, never copied: views are valid as long as the frame's memory.
- * Used by Image, inspect and the checkpoint file. Must not know what state it applies to.
+ * throws a format error or gives a reader whose methods can't fail. Bulk content (pages, records)
+ * is visited in place, never copied: views are valid as long as the frame's memory. Used by Image,
+ * inspect and the checkpoint file. Must not know what state it applies to.
  */
 import { assert } from '../base/assert.ts';
 import { DecodeError, Decoder } from '../base/codec.ts';
 import { type GuestAddress, guestAddress, type Tid } from '../base/ids.ts';
 import type { MemoryRegion, RecordSink } from '../lvm/api.ts';
-import { PAGES_RUN_BYTES, RECORD_ENTRY_BYTES, RECORD_OP } from './delta-writer.ts';
+import {
+  PAGES_RUN_BYTES,
+  PAGES_TABLE_BYTES,
+  RECORD_ENTRY_BYTES,
+  RECORD_OP,
+} from './delta-writer.ts';
 import {
   asFormat,
   checkFrame,
@@ -187,9 +192,9 @@ export class DeltaReader {
   visitPages(visit: PageRunVisitor): void {
     for (const content of this.#pages) {
       const runCount = content.readUInt32LE(0);
-      let dataAt = 8 + runCount * PAGES_RUN_BYTES;
+      let dataAt = PAGES_TABLE_BYTES + runCount * PAGES_RUN_BYTES;
       for (let run = 0; run < runCount; run += 1) {
-        const at = 8 + run * PAGES_RUN_BYTES;
+        const at = PAGES_TABLE_BYTES + run * PAGES_RUN_BYTES;
         const pageCount = content.readUInt32LE(at + 8);
         const end = dataAt + pageCount * PAGE_BYTES;
         visit(addressAt(content, at), pageCount, content.subarray(dataAt, end));

@@ -1,11 +1,13 @@
 /**
- * DeltaWriter: writes one frame within the pause, in O(what changed): every value goes straight into the
- * slab, and guest pages are read by the caller straight into views of it. Used by the checkpointer,
- * by the transfer to a joiner and by the checkpoint file. Must not compute the CRC in the pause:
- * `seal` ends the frame, and the sealed delta's `finish` adds the CRC after the guest was resumed.
+ * DeltaWriter: writes one frame within the pause, in O(what changed): every value goes straight
+ * into the slab, and guest pages are read by the caller straight into views of it. Used by the
+ * checkpointer, by the transfer to a joiner and by the checkpoint file. Must not compute the CRC in
+ * the pause: `seal` ends the frame, and the sealed delta's `finish` adds the CRC after the guest
+ * was resumed.
  *
  *   writer.begin('delta', epoch, parent); writer.clock(...); writer.process(...); ...
- *   view = writer.pageRun(start, count); lvm.memoryRead(start, view); libos.save(writer, 'changes');
+ *   view = writer.pageRun(start, count); lvm.pageRead(start, view);
+ *   client.save(writer, 'changes');
  *   const delta = writer.seal();            // the pause may end here
  *   send(delta.finish()); ... delta.release();
  */
@@ -38,7 +40,9 @@ import { Slab, type SlabPool } from './slab.ts';
 export const RECORD_OP = { put: 1, remove: 2, removeObject: 3 } as const;
 /** An entry: op u8, 3 x 0, size u32, object u53, part u53; then `size` bytes. */
 export const RECORD_ENTRY_BYTES = 24;
-/** A pages section: number of runs u32, 0 u32; each run's address u53, pages u32, 0 u32; the pages. */
+/**
+ * A pages section: number of runs u32, 0 u32; each run's address u53, pages u32, 0 u32; the pages.
+ */
 export const PAGES_TABLE_BYTES = 8;
 export const PAGES_RUN_BYTES = 16;
 
@@ -153,7 +157,9 @@ export class DeltaWriter implements RecordSink {
     this.#lastPagesAt = -1;
   }
 
-  /** Drops the frame; what it noted in a history is forgotten, so the next delta holds everything. */
+  /**
+   * Drops the frame; what it noted in a history is forgotten, so the next delta holds everything.
+   */
   abandon(): void {
     this.#history?.clear();
     this.#history = null;
@@ -223,7 +229,9 @@ export class DeltaWriter implements RecordSink {
     if (start < end) this.#append(TAG.removed).u53(start).u53(end);
   }
 
-  /** Makes room for pages to come, so that views of `pageRun` stay valid until those are written. */
+  /**
+   * Makes room for pages to come, so that views of `pageRun` stay valid until those are written.
+   */
   reservePages(runCount: number, pageCount: number): void {
     const overhead = SECTION_HEADER_BYTES + PAGES_TABLE_BYTES + PAGES_RUN_BYTES;
     this.#current().slab.ensure(runCount * overhead + pageCount * PAGE_BYTES);
@@ -284,7 +292,9 @@ export class DeltaWriter implements RecordSink {
     this.#entry(TAG.handles, RECORD_OP.remove, handle, 0, null);
   }
 
-  /** Output of the guest that is held; `offset` counts the stream's bytes since the guest's start. */
+  /**
+   * Output of the guest that is held; `offset` counts the stream's bytes since the guest's start.
+   */
   console(stream: 1 | 2, offset: number, bytes: Uint8Array): void {
     this.#open(TAG.console).u32(stream).u53(offset).bytes(bytes);
   }

@@ -1,7 +1,7 @@
 /**
- * CheckpointFiles: the few file operations that writing and reading a checkpoint file needs, so that a
- * test can fake a full or failing disk; `nodeFiles` is the real thing. Failures are thrown as node:fs
- * throws them; checkpoint-file.ts makes errors for people of them.
+ * CheckpointFiles: the few file operations that writing and reading a checkpoint file needs, so
+ * that a test can fake a full or failing disk; `nodeFiles` is the real thing. Failures are thrown
+ * as node:fs throws them; checkpoint-file.ts makes errors for people of them.
  */
 import {
   closeSync,

@@ -1,6 +1,7 @@
 /**
- * For the tests of this folder and tools/make-golden.ts: `World`, a guest made of plain maps that knows what
- * changed since its last capture, and MemoryFiles, a disk that can be full. Deterministic.
+ * For the tests of this folder and tools/make-golden.ts: `World`, a guest made of plain maps that
+ * knows what changed since its last capture, and MemoryFiles, a disk that can be full.
+ * Deterministic.
  */
 import assert from 'node:assert/strict';
 import { epoch, type GuestAddress, guestAddress, tid } from '../base/ids.ts';
@@ -17,7 +18,7 @@ import { SlabPool } from './slab.ts';
 
 /** Where the world's pages lie: an address that needs more than 32 bits. */
 export const WORLD_START = 0x7f12_3456_7000;
-export const WORLD_PAGES = 48;
+const WORLD_PAGES = 48;
 
 interface Mapping {
   readonly id: number;

@@ -23,8 +23,8 @@
  *   |  ..  |  .. | the next section, with nothing between                                |
  *   +------+-----+----------------------------------------------------------------------+
  *
- * Used by the writers and readers in this folder and by the transport, which asks `decodeHeader` how
- * much to receive. Must not know what sections hold.
+ * Used by the writers and readers in this folder and by the transport, which asks `decodeHeader`
+ * how much to receive. Must not know what sections hold.
  */
 import { crc32 } from 'node:zlib';
 import { assert } from '../base/assert.ts';
@@ -33,7 +33,7 @@ import { TardigradeError } from '../base/errors.ts';
 import { type Epoch, epoch } from '../base/ids.ts';
 import { CHUNK_BYTES_MAX, FRAME_BYTES_MAX } from './limits.ts';
 
-export const MAGIC: Buffer = Buffer.from('895447440d0a1a0a', 'hex');
+const MAGIC: Buffer = Buffer.from('895447440d0a1a0a', 'hex');
 /** Its own number, not the program's; a change of any layout here or in a section changes it. */
 export const FORMAT_VERSION = 1;
 export const HEADER_BYTES = 64;
@@ -112,7 +112,7 @@ export function asFormat<T>(what: string, decode: () => T): T {
 }
 
 /** The most that a frame of this kind can have. */
-export function frameBytesMax(kind: FrameKind): number {
+function frameBytesMax(kind: FrameKind): number {
   return kind === 'chunk' || kind === 'trailer' ? CHUNK_BYTES_MAX : FRAME_BYTES_MAX;
 }
 
@@ -142,15 +142,17 @@ export function writeHeader(bytes: Buffer, header: Omit<FrameHeader, 'crc'>): vo
   bytes.writeUInt32LE(header.sectionCount, 52);
 }
 
-/** Adds the CRC to a frame that is otherwise complete; any thread that shares the bytes may do it. */
+/**
+ * Adds the CRC to a frame that is otherwise complete; any thread that shares the bytes may do it.
+ */
 export function stampFrame(frame: Buffer): Buffer {
   frame.writeUInt32LE(crc32(frame.subarray(COVERED_FROM)), CRC_AT);
   return frame;
 }
 
 /**
- * Reads a header, of which at least HEADER_BYTES must be there, and checks it by itself: who reads a
- * stream learns from it how much to wait for, never more than the kind's limit.
+ * Reads a header, of which at least HEADER_BYTES must be there, and checks it by itself: who reads
+ * a stream learns from it how much to wait for, never more than the kind's limit.
  */
 export function decodeHeader(bytes: Buffer): FrameHeader {
   return asFormat('frame header', () => parseHeader(bytes));

@@ -1,6 +1,6 @@
 /**
- * All of one frame as plain JSON values, in the order in which it stands: bytes as hexadecimal, page data
- * as CRC-32. Used by the golden files' test and tool; for people there is inspect.
+ * All of one frame as plain JSON values, in the order in which it stands: bytes as hexadecimal,
+ * page data as CRC-32. Used by the golden files' test and tool; for people there is inspect.
  */
 import { crc32 } from 'node:zlib';
 import { Decoder } from '../base/codec.ts';

@@ -1,6 +1,6 @@
 /**
- * HeldConsole: console output that a backup keeps because it is not known to have been released: after a
- * takeover it is written out from here (offsets tell the supervisor what it has already).
+ * HeldConsole: console output that a backup keeps because it is not known to have been released:
+ * after a takeover it is written out from here (offsets tell the supervisor what it has already).
  * Used by Image.
  */
 import { assert } from '../base/assert.ts';

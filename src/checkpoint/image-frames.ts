@@ -1,8 +1,8 @@
 /**
- * An image as a stream of frames of bounded size, from which `Image.apply` makes an equal one: a whole
- * frame with everything small, then chunks of records, then chunks of pages. Used by the checkpoint file and
- * to bring another member to this image's state. The image must not change meanwhile.
- * `RecordChunks` also serves a join-base whose library OS is too big for one frame.
+ * An image as a stream of frames of bounded size, from which `Image.apply` makes an equal one: a
+ * whole frame with everything small, then chunks of records, then chunks of pages. Used by the
+ * checkpoint file and to bring another member to this image's state. The image must not change
+ * meanwhile. `RecordChunks` also serves a join-base whose library OS is too big for one frame.
  */
 import type { Epoch } from '../base/ids.ts';
 import type { RecordSink } from '../lvm/api.ts';

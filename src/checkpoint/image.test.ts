@@ -1,4 +1,6 @@
-/** Tests of Image with the writer and reader: what is applied is what was captured, or nothing is. */
+/**
+ * Tests of Image with the writer and reader: what is applied is what was captured, or nothing is.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

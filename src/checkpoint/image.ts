@@ -1,7 +1,8 @@
 /**
- * Image: the state of a backup, kept ready to run: pages in a PageStore, all else here. `apply` takes a
- * delta whole or not at all: it is checked against the state before anything changes. Used by the
- * backup, by restore and by the checkpoint file. Costs what the delta carries, never the guest's size.
+ * Image: the state of a backup, kept ready to run: pages in a PageStore, all else here. `apply`
+ * takes a delta whole or not at all: it is checked against the state before anything changes. Used
+ * by the backup, by restore and by the checkpoint file. Costs what the delta carries, never the
+ * guest's size.
  */
 import { crc32 } from 'node:zlib';
 import { assert, present } from '../base/assert.ts';
@@ -24,8 +25,8 @@ import { copyOf, type RecordKeeper, RecordTable, sorted } from './record-table.t
 import { type ProcessState, readContext, readSetup, strippedSize } from './sections.ts';
 
 /**
- * empty: nothing applied. receiving: a base, with chunks to come. settling: all chunks are here, but of
- * a guest that ran meanwhile; the next delta makes it whole. complete: can be run.
+ * empty: nothing applied. receiving: a base, with chunks to come. settling: all chunks are here,
+ * but of a guest that ran meanwhile; the next delta makes it whole. complete: can be run.
  */
 export type ImageStage = 'empty' | 'receiving' | 'settling' | 'complete';
 

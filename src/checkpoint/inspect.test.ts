@@ -53,7 +53,7 @@ test('the report has epochs, threads, regions with their pages, objects by kind 
   assert.deepEqual(report.signalActions, [11]);
   const at = (slot: number): string => (WORLD_START + slot * 4096).toString(16);
   assert.deepEqual(
-    report.regions.map(({ start, end, permissions, pages }) => [start, end, permissions, pages]),
+    report.regions.map((one) => [one.start, one.end, one.permissions, one.pages]),
     [
       [at(2), at(8), 'rw-p', 2],
       [at(30), at(33), 'r-xs', 3],

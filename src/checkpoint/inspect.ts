@@ -1,7 +1,7 @@
 /**
- * What is in a checkpoint file, for a person and for programs: `describe` reads and checks all of it and
- * keeps sizes only, so it works for files bigger than memory. Used by `tardigrade inspect`. Knows kinds
- * of kernel objects by number only.
+ * What is in a checkpoint file, for a person and for programs: `describe` reads and checks all of
+ * it and keeps sizes only, so it works for files bigger than memory. Used by `tardigrade inspect`.
+ * Knows kinds of kernel objects by number only.
  */
 import { syscallName } from '../abi/syscalls.ts';
 import type { MemoryRegion, ProcessSetup, ThreadContext } from '../lvm/api.ts';
@@ -13,7 +13,7 @@ import { PAGE_BYTES } from './limits.ts';
 import { PageSet } from './page-set.ts';
 import { type KindReport, RecordSizes } from './record-sizes.ts';
 
-export interface ThreadReport {
+interface ThreadReport {
   readonly thread: number;
   readonly name: string;
   /** Hexadecimal; null when the registers are not those of x86-64. */
@@ -26,7 +26,7 @@ export interface ThreadReport {
   readonly extendedStateBytes: number;
 }
 
-export interface RegionReport {
+interface RegionReport {
   readonly start: string;
   readonly end: string;
   /** As in /proc/PID/maps. */
@@ -193,7 +193,7 @@ export function reportText(report: CheckpointReport): string {
 
 /** A guest chooses names: what would move a terminal's cursor is shown as a dot. */
 function printable(value: string | number): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is about control characters
   return String(value).replace(/[\u0000-\u001f\u007f-\u009f]/g, '.');
 }
 

@@ -1,4 +1,6 @@
-/** Tests of JoinTransfer: a guest that changes while it is transferred arrives as it is at the end. */
+/**
+ * Tests of JoinTransfer: a guest that changes while it is transferred arrives as it is at the end.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -91,7 +93,7 @@ test('any interleaving of writes, maps, unmaps, chunks and deltas arrives whole'
   );
 });
 
-test('records too many for one frame come in chunks before the pages, and never after a delta', () => {
+test('records too many for one frame come in chunks before pages, and never after a delta', () => {
   const world = new World();
   world.map(0, 3, 3, false);
   world.write(1, 1);

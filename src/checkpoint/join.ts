@@ -1,22 +1,25 @@
 /**
- * JoinTransfer: the pages of a guest, in bounded chunks, while the guest runs. The primary's side of
- * state transfer; the joiner's side is `Image.apply`. Also carries the pages of an image that stands
- * still into a checkpoint file. Pure: it is given what reads the guest, and sends nothing itself.
+ * JoinTransfer: the pages of a guest, in bounded chunks, while the guest runs. The primary's side
+ * of state transfer; the joiner's side is `Image.apply`. Also carries the pages of an image that
+ * stands still into a checkpoint file. Pure: it is given what reads the guest, and sends nothing
+ * itself.
  *
- * A stream to a joiner is, in order: the join-base of epoch b; the delta of every epoch after b; and
- * among them, anywhere, the chunks. The first delta behind the last chunk, of epoch e, makes the
- * joiner's image equal to the guest's memory at checkpoint e. Why, for each page p of a region at e:
+ * A stream to a joiner is, in order: the join-base of epoch b; the delta of every epoch after b;
+ * and among them, anywhere, the chunks. The first delta behind the last chunk, of epoch e, makes
+ * the joiner's image equal to the guest's memory at checkpoint e. Why, for each page p of a region
+ * at e:
  *
- *   1. p was written, or its content made void, between b and e. The delta of each such epoch zeroes
- *      p or carries it as it was at that epoch's checkpoint. Let d be the last of them, so p did not
- *      change between checkpoints d and e. A chunk with p before d in the stream is overwritten by
- *      d. One behind d was read between checkpoints d and e (rule 1): it carries the same content.
+ *   1. p was written, or its content made void, between b and e. The delta of each such epoch
+ *      zeroes p or carries it as it was at that epoch's checkpoint. Let d be the last of them, so p
+ *      did not change between checkpoints d and e. A chunk with p before d in the stream is
+ *      overwritten by d. One behind d was read between checkpoints d and e (rule 1): it carries the
+ *      same content.
  *   2. p did not change between b and e. If it held something at b, the scan of its region reports
  *      it, whenever that runs, and a chunk carries it. If it held nothing, it is zero in both.
  *
  * A torn read (the guest writes p while it is read) is case 1: the write is in a delta behind the
- * chunk, at the latest in e. A page that can't be read was unmapped (case 1) or lies beyond the end of
- * a mapped file and holds nothing: it is left out.
+ * chunk, at the latest in e. A page that can't be read was unmapped (case 1) or lies beyond the end
+ * of a mapped file and holds nothing: it is left out.
  *
  * What the caller must keep to:
  *   1. The stream is in the order of the guest's time: a chunk that is read (`next`) between the
@@ -53,7 +56,9 @@ export interface JoinOptions {
 
 /** A region is scanned in windows: 64 MiB has 16,384 pages, so at most 8,192 runs and 128 KiB. */
 const WINDOW_BYTES = 64 * 2 ** 20;
-/** Where nothing is found windows double up to this (8 MiB of runs): terabytes are often reserved. */
+/**
+ * Where nothing is found windows double up to this (8 MiB of runs): terabytes are often reserved.
+ */
 const WINDOW_BYTES_MAX = 4 * 2 ** 30;
 /** Scans for one chunk, so that `next` takes bounded time over empty windows. */
 const SCANS_PER_CHUNK = 16;
@@ -112,7 +117,9 @@ export class JoinTransfer {
     return writer.seal();
   }
 
-  /** Reads pages into the frame until it is full, all is read, or enough was scanned for one chunk. */
+  /**
+   * Reads pages into the frame until it is full, all is read, or enough was scanned for one chunk.
+   */
   #fill(): void {
     let scans = 0;
     let left = this.#chunkPages;
@@ -164,7 +171,9 @@ export class JoinTransfer {
     return true;
   }
 
-  /** The run in one read, or if that fails page by page, so that a hole costs its own pages only. */
+  /**
+   * The run in one read, or if that fails page by page, so that a hole costs its own pages only.
+   */
   #readRun(start: GuestAddress, pageCount: number): void {
     const view = this.#writer.pageRun(start, pageCount);
     if (this.#source.pageRead(start, view) === view.length) return;

@@ -1,6 +1,6 @@
 /**
- * Every limit of checkpoints, each with its derivation. Used by all of src/checkpoint: a writer that
- * would pass one fails before anything is sent, a reader refuses what is beyond one before it
+ * Every limit of checkpoints, each with its derivation. Used by all of src/checkpoint: a writer
+ * that would pass one fails before anything is sent, a reader refuses what is beyond one before it
  * allocates for it. Holds numbers only.
  */
 const KIB = 1024;
@@ -14,9 +14,9 @@ export const PAGE_BYTES = 4096;
 export const ADDRESS_END = 2 ** 47;
 
 /**
- * A delta, whole or join-base frame. Checkpoint capping keeps deltas at some MiB; what is left is the
- * first frame of a guest and a library OS saved whole. Below 2^31, so that each size in a frame fits a
- * u32 and the frame fits one Buffer on every Node.
+ * A delta, whole or join-base frame. Checkpoint capping keeps deltas at some MiB; what is left is
+ * the first frame of a guest and a library OS saved whole. Below 2^31, so that each size in a frame
+ * fits a u32 and the frame fits one Buffer on every Node.
  */
 export const FRAME_BYTES_MAX = 1 * GIB;
 
@@ -24,18 +24,21 @@ export const FRAME_BYTES_MAX = 1 * GIB;
 export const FILE_CHUNK_BYTES = 4 * MIB;
 
 /**
- * Page data in one chunk of a transfer to a joiner: 14 us to read at 19 GB/s, so a delta behind it waits
- * less than a tenth of a pause.
+ * Page data in one chunk of a transfer to a joiner: 14 us to read at 19 GB/s, so a delta behind it
+ * waits less than a tenth of a pause.
  */
 export const JOIN_CHUNK_BYTES = 256 * KIB;
 
 /**
- * One record, handle or extra. Bulk data is saved in pages; the biggest single records are a descriptor
- * table (5 bytes a descriptor: 5 MiB at 2^20 of them) and a directory (64 bytes an entry: 2^20 entries).
+ * One record, handle or extra. Bulk data is saved in pages; the biggest single records are a
+ * descriptor table (5 bytes a descriptor: 5 MiB at 2^20 of them) and a directory (64 bytes an
+ * entry: 2^20 entries).
  */
 export const RECORD_BYTES_MAX = 64 * MIB;
 
-/** A chunk frame: at most one full chunk (below) with the largest record at its end, and headers. */
+/**
+ * A chunk frame: at most one full chunk (below) with the largest record at its end, and headers.
+ */
 export const CHUNK_BYTES_MAX = 16 * MIB + RECORD_BYTES_MAX + 64 * KIB;
 
 /** Page data in a chunk frame. */
@@ -47,7 +50,9 @@ export const FILE_FRAMES_MAX = 2 ** 24;
 /** Threads of a guest: Linux's own default for one machine (PID_MAX_DEFAULT). */
 export const THREADS_MAX = 32_768;
 
-/** Mappings: vm.max_map_count where distributions raise it (2^20); the kernel's default is 65,530. */
+/**
+ * Mappings: vm.max_map_count where distributions raise it (2^20); the kernel's default is 65,530.
+ */
 export const REGIONS_MAX = 2 ** 20;
 
 /** Text of a region: PATH_MAX, each byte as up to two bytes of UTF-8, and a suffix. */

@@ -1,6 +1,6 @@
 /**
- * PageRuns: a list of runs of pages (address, count) without an object for each; runs that touch are
- * joined as they come. Filled by PageVisitor callbacks within the pause, drained by the writer.
+ * PageRuns: a list of runs of pages (address, count) without an object for each; runs that touch
+ * are joined as they come. Filled by PageVisitor callbacks within the pause, drained by the writer.
  */
 import { assert } from '../base/assert.ts';
 import { type GuestAddress, guestAddress } from '../base/ids.ts';

@@ -1,6 +1,6 @@
 /**
- * PageSet: which pages hold something, as bitmaps of 128 MiB each: 4 KiB for every 128 MiB in use. A PageStore
- * that keeps no content, with which inspect reads a file far bigger than memory.
+ * PageSet: which pages hold something, as bitmaps of 128 MiB each: 4 KiB for every 128 MiB in use.
+ * A PageStore that keeps no content, with which inspect reads a file far bigger than memory.
  */
 import { assert } from '../base/assert.ts';
 import { type GuestAddress, guestAddress } from '../base/ids.ts';

@@ -9,9 +9,13 @@ import type { PageVisitor } from '../lvm/api.ts';
 import { ADDRESS_END, PAGE_BYTES } from './limits.ts';
 
 export interface PageStore {
-  /** Throws when there is no room; the image is lost then. `bytes` is the caller's again on return. */
+  /**
+   * Throws when there is no room; the image is lost then. `bytes` is the caller's again on return.
+   */
   write(address: GuestAddress, bytes: Uint8Array): void;
-  /** Drops what a range holds, so that it reads as zeros (punches a hole). Cheap on an empty range. */
+  /**
+   * Drops what a range holds, so that it reads as zeros (punches a hole). Cheap on an empty range.
+   */
   zero(start: GuestAddress, end: GuestAddress): void;
   /** Fills `target`; what was never written is zeros. */
   read(address: GuestAddress, target: Uint8Array): void;

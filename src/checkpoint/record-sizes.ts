@@ -1,6 +1,6 @@
 /**
- * RecordSizes: a RecordKeeper that keeps of each record its size only, and of an object its kind (the
- * first two bytes of part 0, see src/libos/object.ts). Used by inspect.
+ * RecordSizes: a RecordKeeper that keeps of each record its size only, and of an object its kind
+ * (the first two bytes of part 0, see src/libos/object.ts). Used by inspect.
  */
 import { type RecordKeeper, sorted } from './record-table.ts';
 

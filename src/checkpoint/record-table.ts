@@ -1,9 +1,11 @@
 /**
- * RecordTable: the library OS's records of an image, by object and part. What a delta puts is copied,
- * in place when the size is the same, so that applying one costs what it carries. Used by Image;
- * `RecordKeeper` lets inspect keep sizes only.
+ * RecordTable: the library OS's records of an image, by object and part. What a delta puts is
+ * copied, in place when the size is the same, so that applying one costs what it carries. Used by
+ * Image; `RecordKeeper` lets inspect keep sizes only.
  */
+import { assert } from '../base/assert.ts';
 import type { RecordSink, RecordSource } from '../lvm/api.ts';
+import { PARTS_PER_OBJECT_MAX } from './limits.ts';
 
 export interface RecordKeeper extends RecordSink, RecordSource {
   /** Objects that have records. */
@@ -33,6 +35,7 @@ export class RecordTable implements RecordKeeper {
     this.#sizeBytes += bytes.length - (old?.length ?? 0);
     if (old?.length === bytes.length) old.set(bytes);
     else parts.set(part, copyOf(bytes));
+    assert(parts.size <= PARTS_PER_OBJECT_MAX, 'parts of an object are bounded');
   }
 
   remove(object: number, part: number): void {

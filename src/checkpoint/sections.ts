@@ -1,7 +1,7 @@
 /**
  * The small sections of a frame and their bytes: process, thread context, setup, regions. Written
- * by the delta writer, read by the delta reader and, from the bytes that an image keeps, by the image.
- * Every `read` checks all bounds and limits and throws DecodeError.
+ * by the delta writer, read by the delta reader and, from the bytes that an image keeps, by the
+ * image. Every `read` checks all bounds and limits and throws DecodeError.
  */
 import { assert } from '../base/assert.ts';
 import { DecodeError, type Decoder } from '../base/codec.ts';

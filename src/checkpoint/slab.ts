@@ -1,7 +1,8 @@
 /**
- * Slab: the growing buffer that a frame is written into, and SlabPool, which keeps buffers for reuse since
- * several deltas are under way at once. Used by the delta writer within the pause, so nothing here
- * allocates per value, and growing is made rare by `prepare`. Must not know what is written.
+ * Slab: the growing buffer that a frame is written into, and SlabPool, which keeps buffers for
+ * reuse since several deltas are under way at once. Used by the delta writer within the pause, so
+ * nothing here allocates per value, and growing is made rare by `prepare`. Must not know what is
+ * written.
  */
 import { assert } from '../base/assert.ts';
 import { TardigradeError } from '../base/errors.ts';

@@ -1,4 +1,6 @@
-/** Tests of the small containers: page stores, page runs, slabs and records, against plain models. */
+/**
+ * Tests of the small containers: page stores, page runs, slabs and records, against plain models.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
