@@ -35,7 +35,7 @@ function sample(): MemoryFiles {
   return files;
 }
 
-test('the report has epochs, threads, regions with their pages, objects by kind and handles', () => {
+test('the report has epochs, threads, regions and pages, objects by kind, handles', () => {
   const report = describe(sample(), 'file');
   assert.equal(report.epoch, 1);
   assert.equal(report.monotonicNs, 1000);

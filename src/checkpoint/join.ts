@@ -25,7 +25,11 @@
  *   1. The stream is in the order of the guest's time: a chunk that is read (`next`) between the
  *      pauses of two checkpoints goes between their deltas.
  *   2. Deltas report every page written and every range made void since the base.
- *   3. `populatedPages` reports each page that isn't zero, also one that only a file stands behind
+ *   3. The base is the state at checkpoint b itself. With members that follow already, that is:
+ *      written in the same pause as delta b, behind it (the library OS saves changes, then all),
+ *      with a history of its own. Of a guest that ran on since, those members would miss what it
+ *      did.
+ *   4. `populatedPages` reports each page that isn't zero, also one that only a file stands behind
  *      and that nobody has touched yet.
  */
 import { assert } from '../base/assert.ts';
