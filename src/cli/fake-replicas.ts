@@ -83,7 +83,7 @@ export class FakeReplica implements ReplicaProcess {
   }
 
   ready(): void {
-    this.listener.event({ type: 'ready', port: 5000 + this.id });
+    this.listener.event({ type: 'ready', port: 5000 + this.id, doorbell: 0 });
   }
 
   /** Asks the master; what it answered. */
