@@ -1,0 +1,133 @@
+/**
+ * Service: one guest in one of three modes, with the same face to a test: 'native' starts the program
+ * itself, 'exec' under the sandbox, 'run' replicated. Ports are those of the host; what the guest
+ * binds is its own affair in the last two.
+ */
+
+import assert from 'node:assert/strict';
+import type { Program, ProgramSpec } from './program.ts';
+import { type ReplicaStatus, readStatus, type ServiceStatus } from './status.ts';
+import { eventually } from './wait.ts';
+import type { World } from './world.ts';
+
+export type Mode = 'native' | 'exec' | 'run';
+
+export interface ServiceSpec {
+  readonly mode: Mode;
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Host port -> port that the guest listens on. */
+  readonly publish?: { readonly port: number; readonly guestPort: number };
+  /** Of 'run'. */
+  readonly replicas?: number;
+  /** `REPLICA_OR_*:POINT[:COUNT]=kill|freeze|fail`. */
+  readonly faults?: readonly string[];
+  readonly failureTimeoutMs?: number;
+  /** Leaves a deposed primary running, so that a test can look at it. */
+  readonly keepsDeposed?: boolean;
+  /** More options of the command line, before the program. */
+  readonly options?: readonly string[];
+  readonly more?: Partial<ProgramSpec>;
+}
+
+/** Starting takes well under a second; the machine may be busy. */
+const readyTimeoutMs = 30_000;
+const stopTimeoutMs = 20_000;
+
+export class Service {
+  readonly spec: ServiceSpec;
+  readonly world: World;
+  readonly name: string;
+  readonly program: Program;
+
+  constructor(world: World, spec: ServiceSpec) {
+    this.world = world;
+    this.spec = spec;
+    serviceCount += 1;
+    this.name = `${world.mark}-${serviceCount}`;
+    this.program =
+      spec.mode === 'native'
+        ? world.start(spec.program, spec.args, spec.more)
+        : world.tardigrade(this.#arguments(), spec.more);
+  }
+
+  #arguments(): string[] {
+    const { mode, publish, replicas, faults = [], failureTimeoutMs, options = [] } = this.spec;
+    const args = [mode, ...options];
+    if (publish) args.push('--publish', `127.0.0.1:${publish.port}:${publish.guestPort}`);
+    if (mode === 'run') {
+      args.push('--name', this.name, '--json');
+      if (replicas !== undefined) args.push('--replicas', String(replicas));
+      for (const fault of faults) args.push('--fault', fault);
+      if (failureTimeoutMs !== undefined) args.push('--failure-timeout', String(failureTimeoutMs));
+      if (this.spec.keepsDeposed === true) args.push('--keep-deposed');
+    }
+    return [...args, '--', this.spec.program, ...this.spec.args];
+  }
+
+  /** Only in mode 'run'. */
+  status(): Promise<ServiceStatus> {
+    return readStatus(this.world, this.name);
+  }
+
+  /** Waits until the configuration has `count` members, each of them with a living process. */
+  async waitForMembers(count: number, timeoutMs = readyTimeoutMs): Promise<ServiceStatus> {
+    return await eventually(
+      `${count} members of ${this.name}`,
+      timeoutMs,
+      async () => {
+        assert.equal(this.program.exit, null, `the service ended\n${this.program.describe()}`);
+        const status = await this.status();
+        const { members } = status.configuration;
+        const alive = members.filter((id) => {
+          const replica = status.replicas.find((each) => each.id === id);
+          return replica !== undefined && this.world.isRunning(replica.pid);
+        });
+        const text = JSON.stringify(status.configuration);
+        assert.ok(members.length === count && alive.length === count, text);
+        this.world.look();
+        return status;
+      },
+      100,
+    );
+  }
+
+  async primary(): Promise<ReplicaStatus> {
+    const status = await this.status();
+    return memberOf(status, status.configuration.primary);
+  }
+
+  /** The guest's standard output: lines that are not events of `run --json`. */
+  guestLines(): string[] {
+    const lines = this.program.lines('stdout');
+    return this.spec.mode === 'run' ? lines.filter((line) => !line.startsWith('{')) : lines;
+  }
+
+  waitForGuestLine(pattern: RegExp, timeoutMs: number): Promise<string> {
+    return this.program.until(`the guest's line ${pattern}`, timeoutMs, () => {
+      return this.guestLines().find((line) => pattern.test(line));
+    });
+  }
+
+  /** Ends it as a user does: `tardigrade stop`, or Ctrl-C where there is no name. */
+  async stop(): Promise<void> {
+    if (this.program.exit === null) {
+      this.world.look();
+      if (this.spec.mode === 'run') {
+        const stop = await this.world.runTardigrade(['stop', this.name], stopTimeoutMs);
+        assert.equal(stop.exit?.code, 0, `tardigrade stop\n${stop.describe()}`);
+      } else {
+        this.program.signal('SIGINT');
+      }
+    }
+    await this.program.waitForExit(stopTimeoutMs);
+  }
+}
+
+let serviceCount = 0;
+
+export function memberOf(status: ServiceStatus, id: number): ReplicaStatus {
+  const found = status.replicas.find((replica) => replica.id === id);
+  assert.ok(found, `status has no replica ${id}: ${JSON.stringify(status)}`);
+  return found;
+}
