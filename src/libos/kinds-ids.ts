@@ -29,16 +29,14 @@ export const KIND = {
 
   // net/
   tcpSocket: 60,
-  tcpListener: 61,
-  loopbackConnection: 62,
   unixSocket: 63,
   udpSocket: 64,
   netStack: 65,
   socketBuffer: 66,
   messageQueue: 67,
+  unixDatagram: 68,
 
   // time/
   timerfd: 80,
-  posixTimer: 81,
   processTimers: 83,
 } as const;

@@ -1,0 +1,154 @@
+/**
+ * Connection: one end of a connection inside the guest, as a TCP or Unix stream socket holds it: the buffer that
+ * it reads and the buffer that it writes. The other end holds the same two, crossed. Not an object by itself: the
+ * socket saves the ids of the two.
+ */
+import { E } from '../../abi/errno.ts';
+import { MSG, SHUT } from '../../abi/net.ts';
+import type { Objects } from '../object.ts';
+import { type OpenFile, POLL } from '../open-file.ts';
+import { type Credentials, NOTHING, plainReceived, type Received, type Socket } from './socket.ts';
+import { SocketBuffer } from './socket-buffer.ts';
+
+const IN = POLL.in | POLL.rdnorm;
+const OUT = POLL.out | POLL.wrnorm;
+
+/** Both buffers, from the side of one end. */
+export interface BufferPair {
+  readonly incoming: SocketBuffer;
+  readonly outgoing: SocketBuffer;
+}
+
+export function makeBuffers(objects: Objects): BufferPair {
+  return { incoming: new SocketBuffer(objects), outgoing: new SocketBuffer(objects) };
+}
+
+export const crossed = (pair: BufferPair): BufferPair => ({
+  incoming: pair.outgoing,
+  outgoing: pair.incoming,
+});
+
+/** Ends a connection that nobody accepted: its other end sees a reset. */
+export function refuse(pair: BufferPair): void {
+  pair.outgoing.isReset = true;
+  endBuffers(pair, null);
+}
+
+/** Ends one side. `owner` is the socket that had it, if any. */
+function endBuffers({ incoming, outgoing }: BufferPair, owner: Socket | null): void {
+  const peer = outgoing.reader ?? incoming.writer;
+  if (incoming.reader === owner) incoming.reader = null;
+  if (outgoing.writer === owner) outgoing.writer = null;
+  outgoing.isWriterDone = true;
+  incoming.isReaderDone = true;
+  incoming.clear();
+  if (outgoing.isReset && peer !== null) {
+    peer.pendingError = E.ECONNRESET;
+    peer.touch();
+  }
+  incoming.touch();
+  outgoing.touch();
+  incoming.letGo();
+  outgoing.letGo();
+  peer?.queue.wake();
+}
+
+export class Connection {
+  readonly #owner: Socket;
+  /** Unix sockets: a peer that reads no more ends sending too. */
+  readonly #isUnix: boolean;
+  readonly incoming: SocketBuffer;
+  readonly outgoing: SocketBuffer;
+
+  constructor(owner: Socket, pair: BufferPair, isUnix = false) {
+    this.#owner = owner;
+    this.#isUnix = isUnix;
+    this.incoming = pair.incoming;
+    this.outgoing = pair.outgoing;
+    this.incoming.reader = owner;
+    this.outgoing.writer = owner;
+  }
+
+  /** The socket at the other end, while there is one. */
+  get peer(): Socket | null {
+    return this.outgoing.reader;
+  }
+
+  /** The other end has closed, not only shut down. */
+  get isPeerGone(): boolean {
+    return this.incoming.isWriterDone && this.outgoing.isReaderDone;
+  }
+
+  /** Nothing more will come. */
+  get isReadDone(): boolean {
+    return this.incoming.isWriterDone || this.incoming.isReaderDone;
+  }
+
+  /** Nothing more can be sent. */
+  get isSendDone(): boolean {
+    return this.outgoing.isWriterDone || (this.#isUnix && this.outgoing.isReaderDone);
+  }
+
+  /** Up to `count` bytes into `scratch`; -EAGAIN. 0 bytes is the end. */
+  receive(scratch: Buffer, flags: number, byWriter: boolean): Received | number {
+    const isPeek = (flags & MSG.peek) !== 0;
+    const wasWritable = this.incoming.isWritable;
+    const chunk = this.incoming.take(scratch, isPeek, byWriter);
+    if (chunk.count === 0 && !this.isReadDone) return E.EAGAIN;
+    if (!wasWritable && this.incoming.isWritable) this.incoming.writer?.queue.wake(OUT);
+    const { count, wholeBytes, files, credentials } = chunk;
+    const bytes = scratch.subarray(0, count);
+    return { bytes, address: null, files, credentials, wholeBytes };
+  }
+
+  /** Like `receive`, one record. */
+  receiveRecord(scratch: Buffer, flags: number): Received | number {
+    const wasWritable = this.incoming.isWritable;
+    const chunk = this.incoming.takeRecord(scratch, (flags & MSG.peek) !== 0);
+    if (chunk === null) return this.isReadDone ? plainReceived(NOTHING) : E.EAGAIN;
+    if (!wasWritable && this.incoming.isWritable) this.incoming.writer?.queue.wake(OUT);
+    const { count, wholeBytes, files, credentials } = chunk;
+    const bytes = scratch.subarray(0, count);
+    return { bytes, address: null, files, credentials, wholeBytes };
+  }
+
+  sendRecord(data: Uint8Array, files: readonly OpenFile[], from: Credentials | null): number {
+    const count = this.outgoing.pushRecord(data, files, from);
+    if (count >= 0) this.outgoing.reader?.queue.wake(IN);
+    return count;
+  }
+
+  /** Bytes taken, possibly fewer; -EAGAIN. The caller has seen that somebody reads. */
+  send(data: Uint8Array, files: readonly OpenFile[], from: Credentials | null): number {
+    const count = this.outgoing.push(data, files, from);
+    if (count === 0) return E.EAGAIN;
+    this.outgoing.reader?.queue.wake(IN);
+    return count;
+  }
+
+  /** Ends sending, reading or both, for both ends to see. */
+  shutdown(how: number): void {
+    if (how !== SHUT.rd) this.outgoing.isWriterDone = true;
+    if (how !== SHUT.wr) this.incoming.isReaderDone = true;
+    this.incoming.touch();
+    this.outgoing.touch();
+    this.#owner.queue.wake();
+    this.peer?.queue.wake();
+  }
+
+  /** Poll bits but those of errors, which are the socket's. */
+  poll(): number {
+    let events = 0;
+    if (!this.incoming.isEmpty) events |= IN;
+    if (this.isReadDone) events |= IN | POLL.rdhup;
+    if (this.isSendDone || this.outgoing.isWritable) events |= OUT;
+    if (this.isReadDone && this.isSendDone) events |= POLL.hup;
+    return events;
+  }
+
+  /** Closes this end; bytes that were not read reset the connection, as does `isAbort`. */
+  close(isAbort: boolean): void {
+    if (!this.incoming.isEmpty || isAbort) this.outgoing.isReset = true;
+    endBuffers(this, this.#owner);
+  }
+}

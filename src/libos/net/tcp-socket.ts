@@ -1,0 +1,456 @@
+/**
+ * TcpSocket: SOCK_STREAM of AF_INET and AF_INET6. Its end is a stream of the LVM API (a connection that came
+ * in by a published port) or a connection inside the guest (its loopback); everything else is
+ * unreachable. Listening itself is in tcp-listener.ts.
+ */
+import { E } from '../../abi/errno.ts';
+import { O, SIGNAL } from '../../abi/event.ts';
+import { AF, IPPROTO, IPV6, MSG, SHUT, SOCK } from '../../abi/net.ts';
+import { assert } from '../../base/assert.ts';
+import type { Decoder, Encoder } from '../../base/codec.ts';
+import type { ObjectId } from '../../base/ids.ts';
+import type { RecordSink } from '../../lvm/api.ts';
+import type { Kernel } from '../kernel.ts';
+import { KIND } from '../kinds-ids.ts';
+import type { Objects } from '../object.ts';
+import { POLL } from '../open-file.ts';
+import { sendSignalToTask } from '../signal/send.ts';
+import type { StreamOwner } from '../state.ts';
+import type { Task } from '../task.ts';
+import {
+  ANY_V4,
+  ANY_V6,
+  decodeInet,
+  type Endpoint,
+  encodeInet,
+  isAny,
+  isLoopback,
+  isV4,
+  LOOPBACK_V4,
+  LOOPBACK_V6,
+  loadEndpoint,
+  saveEndpoint,
+  toOwn,
+} from './address.ts';
+import { type BufferPair, Connection, crossed, makeBuffers } from './connection.ts';
+import { HostStream } from './host-stream.ts';
+import type { PortUser } from './ports.ts';
+import { NOTHING, type Outgoing, plainReceived, type Received, Socket } from './socket.ts';
+import { SocketBuffer } from './socket-buffer.ts';
+import { type Arrival, TcpListener } from './tcp-listener.ts';
+import { getTcpOption, setTcpOption } from './tcp-options.ts';
+
+const ERROR_BITS = POLL.in | POLL.rdnorm | POLL.out | POLL.wrnorm | POLL.hup | POLL.rdhup;
+
+export class TcpSocket extends Socket implements StreamOwner, PortUser {
+  readonly kind = KIND.tcpSocket;
+  readonly type = SOCK.stream;
+  readonly protocol = IPPROTO.tcp;
+  readonly isStream = true;
+  #domain: number = AF.inet;
+  #isV6Only = false;
+  #local: Endpoint | null = null;
+  #peer: Endpoint | null = null;
+  /** It has a place in the table of ports (accepted sockets share their listener's). */
+  #hasPort = false;
+  #listener: TcpListener | null = null;
+  #stream: HostStream | null = null;
+  #connection: Connection | null = null;
+  /** In the queue of a listener whose backlog is full. */
+  #waitingFor: TcpSocket | null = null;
+  /** `connect` was told "in progress" and has not yet learned how it ended. */
+  #isConnectPending = false;
+
+  constructor(kernel: Kernel, objects: Objects, id?: ObjectId) {
+    super(kernel, objects, id);
+  }
+
+  get domain(): number {
+    return this.#domain;
+  }
+
+  set domain(domain: number) {
+    this.#domain = domain;
+  }
+
+  get local(): Endpoint | null {
+    return this.#local;
+  }
+
+  get isV6Only(): boolean {
+    return this.#isV6Only;
+  }
+
+  get listener(): TcpListener | null {
+    return this.#listener;
+  }
+
+  override get isListening(): boolean {
+    return this.#listener !== null;
+  }
+
+  get #isConnected(): boolean {
+    return this.#stream !== null || this.#connection !== null;
+  }
+
+  get #anyAddress(): string {
+    return this.#domain === AF.inet6 ? ANY_V6 : ANY_V4;
+  }
+
+  /* --- names ------------------------------------------------------------------------------------ */
+
+  override bind(address: Buffer, _task: Task): number {
+    const wanted = decodeInet(address, this.#domain);
+    if (typeof wanted === 'number') return wanted;
+    if (this.#local !== null || this.#isConnected) return E.EINVAL;
+    if (!isAny(wanted.ip) && !isLoopback(wanted.ip)) return E.EADDRNOTAVAIL;
+    if (this.#isV6Only && isV4(wanted.ip)) return E.EINVAL;
+    return this.#take(wanted);
+  }
+
+  /** Takes a port; 0 asks for any. */
+  #take(wanted: Endpoint): number {
+    const { net } = this.kernel;
+    const port = wanted.port === 0 ? net.ephemeralPort(net.tcpPorts) : wanted.port;
+    if (port < 0) return port;
+    const endpoint = { ip: wanted.ip, port };
+    const failed = net.tcpPorts.check(this, endpoint);
+    if (failed < 0) return failed;
+    this.#local = endpoint;
+    this.#hasPort = true;
+    net.tcpPorts.add(this, port);
+    this.touch();
+    return 0;
+  }
+
+  #dropPort(): void {
+    if (this.#hasPort && this.#local !== null) {
+      this.kernel.net.tcpPorts.remove(this, this.#local.port);
+    }
+    this.#hasPort = false;
+  }
+
+  override localAddress(): Buffer {
+    return encodeInet(this.#local ?? { ip: this.#anyAddress, port: 0 }, this.#domain);
+  }
+
+  override peerAddress(): Buffer | number {
+    if (this.#peer === null || this.#waitingFor !== null) return E.ENOTCONN;
+    return encodeInet(this.#peer, this.#domain);
+  }
+
+  /* --- listening -------------------------------------------------------------------------------- */
+
+  override listen(backlog: number, _task: Task): number {
+    if (this.#isConnected || this.#waitingFor !== null) return E.EINVAL;
+    if (this.#listener !== null) {
+      this.#listener.backlog = backlog;
+      this.touch();
+      return 0;
+    }
+    if (this.#local === null) {
+      const failed = this.#take({ ip: this.#anyAddress, port: 0 });
+      if (failed < 0) return failed;
+    }
+    const local = this.#local as Endpoint | null;
+    assert(local !== null, 'a listening socket is bound');
+    const failed = this.kernel.net.tcpPorts.check(this, local, true);
+    if (failed < 0) return failed;
+    this.#listener = new TcpListener(this.kernel, this, backlog);
+    this.kernel.net.publish(local.port);
+    this.touch();
+    return 0;
+  }
+
+  override accept(flags: number): Socket | number {
+    if (this.#listener === null) return E.EINVAL;
+    const arrival = this.#listener.take();
+    if (arrival === null) return E.EAGAIN;
+    const socket = new TcpSocket(this.kernel, this.objects);
+    socket.setFlags(O.rdwr | flags);
+    socket.options.inherit(this.options);
+    socket.#domain = this.#domain;
+    socket.#isV6Only = this.#isV6Only;
+    socket.#become(arrival);
+    return socket;
+  }
+
+  /** An accepted socket gets its connection. */
+  #become(arrival: Arrival): void {
+    this.#local = arrival.local;
+    this.#peer = arrival.peer;
+    if (arrival.kind === 'stream') {
+      this.#stream = new HostStream(this.kernel.lvm, arrival.stream, this);
+      this.kernel.state.watchStream(arrival.stream, this);
+    } else this.#attach(arrival.buffers);
+    this.touch();
+  }
+
+  #attach(buffers: BufferPair): void {
+    this.#connection = new Connection(this, buffers);
+    if (buffers.incoming.isReset) this.pendingError = E.ECONNRESET;
+  }
+
+  /* --- connecting ------------------------------------------------------------------------------- */
+
+  override connect(address: Buffer, _task: Task): number {
+    if (this.#listener !== null) return E.EISCONN;
+    if (this.#isConnectPending) return this.#connectResult();
+    if (address.length >= 2 && address.readUInt16LE(0) === AF.unspec) return this.#disconnect();
+    const wanted = decodeInet(address, this.#domain);
+    if (typeof wanted === 'number') return wanted;
+    if (this.#isConnected) return E.EISCONN;
+    const target = toOwn(wanted);
+    if (!isLoopback(target.ip) || (this.#isV6Only && isV4(target.ip))) return E.ENETUNREACH;
+    const source = isV4(target.ip) ? LOOPBACK_V4 : LOOPBACK_V6;
+    const ip = this.#local === null || isAny(this.#local.ip) ? source : this.#local.ip;
+    if (isV4(ip) !== isV4(target.ip)) return E.ENETUNREACH;
+    if (this.#local === null) {
+      const failed = this.#take({ ip, port: 0 });
+      if (failed < 0) return failed === E.EADDRINUSE ? E.EADDRNOTAVAIL : failed;
+    } else this.#local = { ip, port: this.#local.port };
+    this.#isConnectPending = true;
+    this.touch();
+    const listening = this.kernel.net.findTcpListener(target);
+    if (listening === null || listening.#listener === null) {
+      this.pendingError = E.ECONNREFUSED;
+      return E.EINPROGRESS;
+    }
+    this.#peer = target;
+    if (listening.#listener.isFull) {
+      this.#waitingFor = listening;
+      listening.#listener.enqueue(this);
+    } else this.establish(listening.#listener);
+    return E.EINPROGRESS;
+  }
+
+  /** `connect` asks again: how did it end? */
+  #connectResult(): number {
+    if (this.#waitingFor !== null) return E.EALREADY;
+    this.#isConnectPending = false;
+    this.touch();
+    if (this.pendingError === 0) return 0;
+    const error = -this.takeError();
+    this.#peer = null;
+    return error;
+  }
+
+  /** Connects to a listener that has room. */
+  establish(listener: TcpListener): void {
+    assert(this.#local !== null && this.#peer !== null, 'a connecting socket has both addresses');
+    this.#waitingFor = null;
+    const buffers = makeBuffers(this.objects);
+    this.#attach(buffers);
+    this.touch();
+    const arrival = { local: this.#peer, peer: this.#local, buffers: crossed(buffers) };
+    listener.arrive({ kind: 'loopback', ...arrival });
+    this.queue.wake();
+  }
+
+  /** The listener that it waited for is gone. */
+  refuse(): void {
+    this.#waitingFor = null;
+    this.pendingError = E.ECONNREFUSED;
+    this.touch();
+    this.queue.wake();
+  }
+
+  #disconnect(): number {
+    this.#leave(true);
+    this.#dropPort();
+    this.#local = null;
+    this.#peer = null;
+    this.touch();
+    this.queue.wake();
+    return 0;
+  }
+
+  /* --- data ------------------------------------------------------------------------------------- */
+
+  override receive(count: number, flags: number, _task: Task): Received | number {
+    if ((flags & (MSG.oob | MSG.errqueue)) !== 0) {
+      return (flags & MSG.oob) !== 0 ? E.EINVAL : E.EAGAIN;
+    }
+    if (!this.#isConnected) return this.#failUnconnected();
+    if (count === 0) return plainReceived(NOTHING);
+    const target = this.kernel.net.scratch.take(count);
+    const isPeek = (flags & MSG.peek) !== 0;
+    let got: number;
+    if (this.#stream !== null) {
+      got = isPeek ? this.#stream.peek(target) : this.#stream.read(target);
+    } else {
+      const received = this.#connection?.receive(target, flags, false) ?? E.ENOTCONN;
+      got = typeof received === 'number' ? received : received.bytes.length;
+    }
+    if (got > 0) return plainReceived(target.subarray(0, got));
+    if (this.pendingError !== 0) return -this.takeError();
+    return got < 0 ? got : plainReceived(NOTHING);
+  }
+
+  #failUnconnected(): number {
+    if (this.#waitingFor !== null) return E.EAGAIN;
+    return this.pendingError !== 0 ? -this.takeError() : E.ENOTCONN;
+  }
+
+  override send(data: Uint8Array, message: Outgoing, task: Task): number {
+    if ((message.flags & MSG.oob) !== 0) return E.EOPNOTSUPP;
+    if (this.#waitingFor !== null) return E.EAGAIN;
+    if (this.pendingError !== 0) return -this.takeError();
+    const count = this.#write(data);
+    if (count === E.EPIPE && (message.flags & MSG.nosignal) === 0) {
+      sendSignalToTask(task, SIGNAL.pipe);
+    }
+    return count;
+  }
+
+  #write(data: Uint8Array): number {
+    if (this.#stream !== null) return data.length === 0 ? 0 : this.#stream.write(data);
+    const connection = this.#connection;
+    if (connection === null || connection.outgoing.isWriterDone) return E.EPIPE;
+    if (data.length === 0) return 0;
+    if (!connection.isPeerGone) return connection.send(data, [], null);
+    // As with a real network: the first bytes go out and are answered with a reset.
+    connection.outgoing.isWriterDone = true;
+    connection.outgoing.touch();
+    this.pendingError = connection.incoming.isReset ? E.ECONNRESET : E.EPIPE;
+    this.touch();
+    this.queue.wake();
+    return data.length;
+  }
+
+  override available(): number {
+    return this.#stream?.available() ?? this.#connection?.incoming.length ?? 0;
+  }
+
+  override shutdown(how: number): number {
+    if (this.#listener !== null) {
+      if (how === SHUT.wr) return E.ENOTCONN;
+      this.#listener.close();
+      this.#listener = null;
+      this.touch();
+      this.queue.wake();
+      return 0;
+    }
+    if (!this.#isConnected) return E.ENOTCONN;
+    if (this.#stream !== null) {
+      this.#stream.shutdown(how !== SHUT.wr, how !== SHUT.rd);
+      this.queue.wake();
+    } else this.#connection?.shutdown(how);
+    return 0;
+  }
+
+  /* --- readiness -------------------------------------------------------------------------------- */
+
+  /** An upcall about the handle: the stream's, or the published listener's. */
+  streamReady(events: number): void {
+    if (this.#listener !== null) {
+      this.#listener.mayAccept();
+      this.queue.wake(POLL.in | POLL.rdnorm);
+    } else if (this.#stream !== null) this.queue.wake(this.#stream.ready(events));
+  }
+
+  streamReset(): void {
+    this.pendingError = E.ECONNRESET;
+    this.touch();
+  }
+
+  override poll(): number {
+    let events: number;
+    if (this.#listener !== null) return this.#listener.isReady ? POLL.in | POLL.rdnorm : 0;
+    if (this.#waitingFor !== null) events = 0;
+    else if (this.#stream !== null) events = this.#stream.poll();
+    else if (this.#connection !== null) events = this.#connection.poll();
+    else events = POLL.out | POLL.wrnorm | POLL.hup;
+    return this.pendingError === 0 ? events : events | ERROR_BITS | POLL.error;
+  }
+
+  /* --- options ---------------------------------------------------------------------------------- */
+
+  override setProtocolOption(level: number, option: number, value: number, raw: Buffer): number {
+    if (level === IPPROTO.ipv6 && option === IPV6.v6only) {
+      if (this.#domain !== AF.inet6) return E.ENOPROTOOPT;
+      if (this.#local !== null) return E.EINVAL;
+      this.#isV6Only = value !== 0;
+      this.touch();
+      return 0;
+    }
+    return setTcpOption(this, level, option, value, raw);
+  }
+
+  override getProtocolOption(level: number, option: number): number | Buffer {
+    if (level === IPPROTO.ipv6 && option === IPV6.v6only && this.#domain === AF.inet6) {
+      return this.#isV6Only ? 1 : 0;
+    }
+    return getTcpOption(this, level, option);
+  }
+
+  /* --- the end ---------------------------------------------------------------------------------- */
+
+  /** Leaves its connection. */
+  #leave(isAbort: boolean): void {
+    this.#waitingFor?.listener?.withdraw(this);
+    this.#waitingFor = null;
+    this.#isConnectPending = false;
+    if (this.#stream !== null) {
+      this.kernel.state.unwatchStream(this.#stream.handle);
+      this.#stream.close(isAbort);
+      this.#stream = null;
+    }
+    this.#connection?.close(isAbort);
+    this.#connection = null;
+  }
+
+  protected override close(): void {
+    const listener = this.#listener;
+    this.#listener = null;
+    this.#leave(this.options.lingerSeconds === 0);
+    this.#dropPort();
+    listener?.close();
+  }
+
+  override save(encoder: Encoder): void {
+    super.save(encoder);
+    encoder.u8(this.#domain).bool(this.#isV6Only).bool(this.#hasPort).bool(this.#isConnectPending);
+    saveEndpoint(encoder, this.#local);
+    saveEndpoint(encoder, this.#peer);
+    encoder.u32(this.#waitingFor?.id ?? 0);
+    encoder.u32(this.#connection?.incoming.id ?? 0).u32(this.#connection?.outgoing.id ?? 0);
+    encoder.bool(this.#stream !== null);
+    this.#stream?.save(encoder);
+    encoder.bool(this.#listener !== null);
+    this.#listener?.save(encoder);
+  }
+
+  override load(decoder: Decoder): void {
+    super.load(decoder);
+    this.#domain = decoder.u8();
+    this.#isV6Only = decoder.bool();
+    this.#hasPort = decoder.bool();
+    this.#isConnectPending = decoder.bool();
+    this.#local = loadEndpoint(decoder);
+    this.#peer = loadEndpoint(decoder);
+    this.#waitingFor = this.objects.find(decoder.u32(), TcpSocket);
+    const incoming = this.objects.find(decoder.u32(), SocketBuffer);
+    const outgoing = this.objects.find(decoder.u32(), SocketBuffer);
+    if (incoming !== null && outgoing !== null) {
+      this.#connection = new Connection(this, { incoming, outgoing });
+    }
+    if (decoder.bool()) this.#stream = HostStream.load(decoder, this.kernel.lvm, this);
+    if (decoder.bool()) this.#listener = TcpListener.load(decoder, this.kernel, this);
+  }
+
+  override loaded(): void {
+    const { net, state } = this.kernel;
+    if (this.#hasPort && this.#local !== null) net.tcpPorts.add(this, this.#local.port);
+    if (this.#stream !== null) state.watchStream(this.#stream.handle, this);
+    this.#listener?.loaded();
+  }
+
+  override savePages(sink: RecordSink, _scope: 'all' | 'changes'): void {
+    this.#stream?.savePages(this.id, sink);
+  }
+
+  override loadPage(_part: number, bytes: Uint8Array): void {
+    this.#stream?.loadPage(bytes);
+  }
+}
