@@ -86,6 +86,7 @@ export class Process extends KernelObject {
     for (const [signal, action] of this.signalActions) encoder.u8(signal).bytes(action);
     encoder.u32(this.limits.size);
     for (const [number, limit] of this.limits) encoder.u8(number).u53(limit.soft).u53(limit.hard);
+    encoder.u53(this.heapStart).u53(this.heapEnd).u53(this.programBreak);
     encoder.u32(this.files.id).u32(this.#timers?.id ?? 0);
   }
 
