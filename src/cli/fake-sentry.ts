@@ -20,9 +20,9 @@ const options = workerData as ReplicaOptions;
 const port = parentPort;
 assert(port !== null, 'runs in a worker');
 const post = (event: SentryEvent): void => port.postMessage(event);
-const valueOf = (name: string): string | undefined =>
+const variable = (name: string): string | undefined =>
   options.env.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
-const mode = valueOf('FAKE');
+const mode = variable('FAKE');
 
 let sequence = 0;
 function ask(request: Readonly<Record<string, unknown>>): void {
@@ -74,7 +74,7 @@ function activate(configuration: ConfigurationView): void {
   post({ type: 'role', role: 'primary', configuration });
   const { ballot } = configuration;
   if (ballot > 1) post({ type: 'takeover', ballot, epoch: 1, restoreMs: 1, reason: 'the test' });
-  const said = Buffer.from(valueOf('SAY') ?? '').toString('base64');
+  const said = Buffer.from(variable('SAY') ?? '').toString('base64');
   if (said !== '') post({ type: 'console', stream: 1, offset: 0, bytes: said });
   post({ type: 'report', event: 'unsupported', detail: 'io_uring_setup' });
   if (mode === 'exit') post({ type: 'exited', status: { kind: 'exited', code: 7 } });
