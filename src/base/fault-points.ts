@@ -105,6 +105,11 @@ export class FaultPlan {
     this.#pass(point);
   }
 
+  /** Whether the next pass of the point acts; for places that must prepare for it. */
+  isPlanned(point: FaultPoint): boolean {
+    return !this.#isEmpty && this.#faults.some((fault) => fault.point === point && fault.left === 1);
+  }
+
   #pass(point: FaultPoint): void {
     const due: FaultAction[] = [];
     for (const fault of this.#faults) {

@@ -49,6 +49,8 @@ export class Kernel implements LvmClient {
   readonly tasks = new Map<Tid, Task>();
   /** How often each unsupported call was made, by number; each is reported the first time. */
   readonly unsupported = new Map<number, number>();
+  /** Told when the guest is gone. */
+  onExited: (status: ExitStatus) => void = () => {};
   readonly #runnable: Task[] = [];
   #ended: ExitStatus | null = null;
 
@@ -157,6 +159,7 @@ export class Kernel implements LvmClient {
 
   exited(status: ExitStatus): void {
     this.#ended ??= status;
+    this.onExited(this.#ended);
   }
 
   setup(): ProcessSetup {

@@ -39,7 +39,7 @@ export interface ReplicaOptions {
   readonly token: string;
   readonly failureTimeoutMs: number;
   readonly minReplicas: number;
-  /** Fault points to act on, for tests: `POINT[:COUNT]=kill|freeze|drop`. */
+  /** Fault points to act on, for tests: `POINT[:COUNT]=kill|freeze|fail`. */
   readonly faults: readonly string[];
   /** Interposers to stack around the checkpointer, for tests and diagnosis: `tracer`. */
   readonly interposers: readonly string[];
@@ -88,7 +88,8 @@ export type SentryCommand =
 
 /** Sentry to main thread. Bytes are base64. */
 export type SentryEvent =
-  | { readonly type: 'ready'; readonly port: number }
+  /** Commands may come from now on; `doorbell` is the eventfd to ring after posting one. */
+  | { readonly type: 'ready'; readonly port: number; readonly doorbell: number }
   | { readonly type: 'master-request'; readonly id: number; readonly request: unknown }
   | {
       readonly type: 'role';
@@ -103,6 +104,8 @@ export type SentryEvent =
       readonly offset: number;
       readonly bytes: string;
     }
+  /** The guest read so much of its standard input: there is room for more. */
+  | { readonly type: 'console-taken'; readonly bytes: number }
   /** This replica went on as primary. */
   | {
       readonly type: 'takeover';

@@ -11,6 +11,8 @@ const INPUT_BYTES_MAX = 1 << 20;
 export class Console {
   /** Set by the host: READY bits for handle 0. */
   onReady: (events: number) => void = () => {};
+  /** Input that the guest took: whoever feeds it may feed so much more. */
+  onTaken: (bytes: number) => void = () => {};
   readonly #write: (stream: 1 | 2, bytes: Uint8Array) => number;
   #input: Buffer[] = [];
   #inputBytes = 0;
@@ -42,6 +44,7 @@ export class Console {
     const count = Math.min(first.length, target.length);
     target.set(first.subarray(0, count), 0);
     this.#inputBytes -= count;
+    this.onTaken(count);
     if (count === first.length) this.#input.shift();
     else this.#input[0] = first.subarray(count);
     return count;

@@ -410,7 +410,7 @@ export class LinuxHost implements Lvm {
   }
 
   rootClose(file: Handle): void {
-    native.close(this.#file(file));
+    this.#root.close(this.#file(file));
     this.#files.delete(file);
   }
 

@@ -5,7 +5,6 @@
  */
 import * as fs from 'node:fs';
 import { E } from '../../abi/errno.ts';
-import * as native from '../../ffi/native.ts';
 import type { FileType, RootEntry, RootStat } from '../../lvm/api.ts';
 
 const O_NOFOLLOW = 0o400000;
@@ -69,8 +68,13 @@ export class Root {
     const fd = attempt(() => fs.openSync(this.#host(path), O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (fd < 0) return fd;
     if (fs.fstatSync(fd).isFile()) return fd;
-    native.close(fd);
+    fs.closeSync(fd);
     return E.EACCES;
+  }
+
+  /** A descriptor that `open` gave. */
+  close(fd: number): void {
+    fs.closeSync(fd);
   }
 
   /** The whole file at `path`, with symlinks followed inside the root; -errno as execve(2). */
