@@ -269,12 +269,11 @@ export class Inode extends KernelObject implements FsNode {
     if (this.seals & SEAL.grow && sizeBytes > this.sizeBytes) return E.EPERM;
     const failed = this.content.truncate(sizeBytes);
     if (failed < 0) return failed;
-    this.dropSetId();
     this.modified();
     return 0;
   }
 
-  /** A write by somebody takes away what made it run as its owner. */
+  /** A new owner takes away what made it run as its owner (the guest's root keeps it on writes). */
   dropSetId(): void {
     if (this.mode & S.ISUID || (this.mode & (S.ISGID | 0o010)) === (S.ISGID | 0o010)) {
       this.mode &= ~S.ISUID & ~(this.mode & 0o010 ? S.ISGID : 0);

@@ -98,8 +98,8 @@ export function createSymlink(context: FsContext, found: Found, target: string):
 export function link(context: FsContext, node: FsNode, found: Found): number {
   const failed = mayCreate(found);
   if (failed < 0) return failed;
-  if (node.type === 'directory') return E.EPERM;
   if (found.hasSlash) return E.ENOENT;
+  if (node.type === 'directory') return E.EPERM;
   if (!(node instanceof Inode) && !(node instanceof RootNode)) return E.EXDEV;
   const inode = copyUp(context, node);
   if (typeof inode === 'number') return inode;

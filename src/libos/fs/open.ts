@@ -77,7 +77,8 @@ export function openPath(
     resolve: request.resolve,
   });
   if (typeof found === 'number') return found;
-  if (isCreator && found.hasSlash) return E.EISDIR;
+  const isDots = found.name === '' || found.name === '.' || found.name === '..';
+  if (isCreator && found.hasSlash && !isDots) return E.EISDIR;
   if (found.node === null) {
     if (!isCreator) return E.ENOENT;
     return createAndOpen(context, task, found, request, flags);
@@ -124,8 +125,8 @@ function openTemporary(
 
 /** What the flags forbid for a file of this type; 0 when nothing. */
 function refusal(node: FsNode, flags: number): number {
-  if (node.type === 'symlink' && (flags & O.PATH) === 0) return E.ELOOP;
   if (flags & O.DIRECTORY && node.type !== 'directory') return E.ENOTDIR;
+  if (node.type === 'symlink' && (flags & O.PATH) === 0) return E.ELOOP;
   const isWriter = (flags & O.ACCMODE) !== O.RDONLY || (flags & O.TRUNC) !== 0;
   if (node.type === 'directory' && isWriter) return E.EISDIR;
   return 0;

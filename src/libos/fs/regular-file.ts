@@ -52,14 +52,8 @@ export class RegularFile extends SeekableFile {
     const allowed = this.mayWrite(inode, offset, data.length);
     if (allowed < 0) return allowed;
     const done = inode.content.write(offset, data.subarray(0, allowed));
-    if (done > 0) this.wrote(inode);
+    if (done > 0) inode.modified();
     return done;
-  }
-
-  /** For those who write into the content themselves. */
-  wrote(inode: Inode): void {
-    inode.dropSetId();
-    inode.modified();
   }
 
   override truncate(sizeBytes: number): number {

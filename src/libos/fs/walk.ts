@@ -106,7 +106,7 @@ class Walk {
       if (child !== E.ENOENT || !isLast) return child;
       return { parent, name, node: null, hasSlash };
     }
-    const isFollowed = !isLast || this.#follow || (hasSlash && !this.#isName);
+    const isFollowed = !isLast || (hasSlash ? !this.#isName : this.#follow);
     if (child.type === 'symlink' && isFollowed) {
       return this.#link(child, end, isLast);
     }

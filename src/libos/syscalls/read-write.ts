@@ -42,10 +42,22 @@ export function readVector(task: Task, file: OpenFile, offset: number, flags = 0
   const view = file.read(vector.total, task);
   if (typeof view === 'number') {
     if (view !== E.EAGAIN || file.flags & O.NONBLOCK || flags & RWF.NOWAIT) return view;
+    if (isTimedOut(task, file, 'receiveTimeoutNs')) return E.EAGAIN;
     return task.waitOn(file.queue);
   }
   const arrived = vector.copyOut(task.kernel.lvm, view);
   return arrived < view.length ? E.EFAULT : arrived;
+}
+
+/** SO_RCVTIMEO and SO_SNDTIMEO hold for read and write too. */
+function isTimedOut(
+  task: Task,
+  file: OpenFile,
+  which: 'receiveTimeoutNs' | 'sendTimeoutNs',
+): boolean {
+  if (!(file instanceof Socket) || file.options[which] === Infinity) return false;
+  task.deadline(file.options[which]);
+  return task.isTimedOut;
 }
 
 function readSeekable(task: Task, file: SeekableFile, offset: number): number {
@@ -129,7 +141,7 @@ function writeRegular(task: Task, file: RegularFile, offset: number, flags: numb
     }
   }
   if (done === 0) return failed;
-  file.wrote(inode);
+  inode.modified();
   if (offset === CURRENT) file.moveTo(start + done);
   return done;
 }
@@ -163,6 +175,7 @@ function writeStream(task: Task, file: OpenFile, flags: number): Outcome {
 
 function wait(task: Task, file: OpenFile, done: number, flags: number): Outcome {
   if (file.flags & O.NONBLOCK || flags & RWF.NOWAIT) return done > 0 ? done : E.EAGAIN;
+  if (isTimedOut(task, file, 'sendTimeoutNs')) return done > 0 ? done : E.EAGAIN;
   task.progress = done;
   return task.waitOn(file.queue);
 }
