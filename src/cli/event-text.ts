@@ -62,5 +62,9 @@ function reportText(what: string, detail: string): string {
   if (what === 'unsupported') {
     return `unsupported system call ${detail}: the program got ENOSYS`;
   }
+  if (what === 'unsupported-total') {
+    const [name, count] = detail.split(' ');
+    return `unsupported system call ${name} was made ${count} times`;
+  }
   return `${what}: ${detail}`;
 }

@@ -38,6 +38,8 @@ export interface ServiceOptions extends GuestOptions {
   readonly faults: readonly FaultOption[];
   readonly keepDeposed: boolean;
   readonly output: OutputMode;
+  /** For tests: a module instead of the replicas' sentry. */
+  readonly sentry: string | null;
 }
 
 export type OutputMode = 'auto' | 'json' | 'quiet';

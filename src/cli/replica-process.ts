@@ -18,7 +18,7 @@ const ROLE_LONGEST = 'candidate';
 export interface ReplicaProcessOptions {
   readonly ports: readonly OpenPort[];
   /** For tests: the sentry to load instead of the real one. */
-  readonly sentry?: string;
+  readonly sentry: string | null;
 }
 
 /** The ports as a replica sees them: its own descriptor numbers. */
@@ -40,7 +40,7 @@ function startReplica(
   const { service, replica } = options;
   const main = fileURLToPath(new URL('../replica/main.js', import.meta.url));
   // A title can be as long as the arguments were: these leave room for every role's.
-  const args = [main, ...(sentry === undefined ? [] : [`--sentry=${sentry}`])];
+  const args = [main, ...(sentry === null ? [] : [`--sentry=${sentry}`])];
   args.push(titleOf(service, replica, ROLE_LONGEST));
   const child = spawn(process.execPath, args, {
     // A session of its own: what a terminal or a shell sends to our group is not for the guest.

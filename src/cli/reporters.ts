@@ -25,7 +25,7 @@ export interface ServiceReporter extends Reporter {
 }
 
 export interface ReporterDeps {
-  readonly writer: OutputWriter;
+  readonly writer: Pick<OutputWriter, 'write'>;
   readonly scheduler: Scheduler;
   readonly status: () => ServiceStatus;
 }

@@ -234,6 +234,9 @@ export class Supervisor {
       case 'report':
         this.#report(replica, event.event, event.detail);
         return;
+      case 'console-taken':
+        // Replicas get no input.
+        return;
       case 'exited':
         this.#shutDown({ kind: 'exited', status: event.status });
         return;

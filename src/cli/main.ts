@@ -1,0 +1,53 @@
+/**
+ * The `tardigrade` command: parses the command line, does what it says, prints errors in one line and
+ * ends with the status that docs/commands.md promises. Imported by bin/tardigrade.mjs. What needs the
+ * native library is loaded by the commands that need it, so that help and doctor always work.
+ */
+import { writeSync } from 'node:fs';
+import { type Actions, runCommandLine } from './commands.ts';
+import { exitCodeOf, lineOf } from './exit-codes.ts';
+
+/** A sentry's thread that does not end by itself must not keep the command from ending. */
+const LINGER_MS_MAX = 2_000;
+
+const actions: Actions = {
+  run: async (options, name, args) => {
+    const { runService } = await import('./run.ts');
+    return runService(options, { kind: 'program', name, args });
+  },
+  exec: async (options, name, args) => {
+    const { requireFeatures } = await import('./doctor.ts');
+    const { runExec } = await import('./exec.ts');
+    return runExec(options, name, args, requireFeatures);
+  },
+  restore: async (options, path) => {
+    const { runService } = await import('./run.ts');
+    return runService(options, { kind: 'checkpoint', path });
+  },
+  status: async (name, isJson) => (await import('./admin-commands.ts')).runStatus(name, isJson),
+  stop: async (name) => (await import('./admin-commands.ts')).runStop(name),
+  checkpoint: async (name, file) => (await import('./admin-commands.ts')).runCheckpoint(name, file),
+  inspect: async (file, isJson) => (await import('./admin-commands.ts')).runInspect(file, isJson),
+  doctor: async (isJson) => (await import('./doctor.ts')).runDoctor(isJson),
+};
+
+async function main(): Promise<number> {
+  try {
+    return await runCommandLine(process.argv.slice(2), actions);
+  } catch (error) {
+    try {
+      writeSync(2, `tardigrade: ${lineOf(error)}\n`);
+      if (process.env.TARDIGRADE_DEBUG !== undefined) console.error(error);
+    } catch {
+      // Nobody reads it; the status tells.
+    }
+    return exitCodeOf(error);
+  }
+}
+
+process.exitCode = await main();
+const { SYS } = await import('../abi/syscalls.ts');
+setTimeout(async () => {
+  const { syscall } = await import('../ffi/native.ts');
+  syscall(SYS.exit_group, Number(process.exitCode));
+}, LINGER_MS_MAX).unref();
