@@ -1,6 +1,6 @@
 /**
- * The other side of the admin socket: one request to one service. Used by status, stop, checkpoint and
- * the demo. Bounded in time and size.
+ * The other side of the admin socket: one request to one service. Used by status, stop, checkpoint
+ * and the demo. Bounded in time and size.
  */
 import { connect } from 'node:net';
 import { TardigradeError } from '../base/errors.ts';

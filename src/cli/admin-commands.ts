@@ -1,6 +1,6 @@
 /**
- * The commands that ask a running service: status, stop, checkpoint; and inspect, which asks a file.
- * Each prints its answer on standard output and returns the status to exit with.
+ * The commands that ask a running service: status, stop, checkpoint; and inspect, which asks a
+ * file. Each prints its answer on standard output and returns the status to exit with.
  */
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,7 +1,7 @@
 /**
  * The supervisor's side of the admin socket: reads requests, hands them to the supervisor, writes
- * replies. Whatever is sent, at worst that connection is closed. The socket's directory is the user's
- * alone, which is the authorisation.
+ * replies. Whatever is sent, at worst that connection is closed. The socket's directory is the
+ * user's alone, which is the authorisation.
  */
 import { chmodSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';

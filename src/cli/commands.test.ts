@@ -56,7 +56,7 @@ test('options become values', async () => {
   const publish = ['-p', '6379', '--publish', '[::1]:0:80'];
   const env = ['-e', 'A=1', '--env', 'B=x=y'];
   const rest = ['--name', 'n', '--root', '/srv//root/', '--cwd', '/a', '-n', '3', '--quiet'];
-  const hidden = ['--fault', '*:a=kill', '--fault', 'initial:delta-sent:20=freeze'];
+  const hidden = ['--fault', '*:during-apply=kill', '--fault', 'initial:delta-sent:20=freeze'];
   const more = ['--keep-deposed', '--interpose', 'tracer', '--failure-timeout', '100'];
   const done = await line('run', ...publish, ...env, ...rest, ...hidden, ...more, '--', 'x');
   assert.deepEqual(done[1], {
@@ -72,7 +72,7 @@ test('options become values', async () => {
     replicas: 3,
     failureTimeoutMs: 100,
     faults: [
-      { target: { kind: 'all' }, spec: 'a=kill' },
+      { target: { kind: 'all' }, spec: 'during-apply=kill' },
       { target: { kind: 'initial' }, spec: 'delta-sent:20=freeze' },
     ],
     keepDeposed: true,
@@ -111,7 +111,8 @@ test('what is wrong gives one line with what, why and what to do, and status 2',
     ['run --cwd a -- x', /--cwd a: not an absolute path/],
     ['run --root a -- x', /--root a: not an absolute path/],
     ['run --fault a=kill -- x', /--fault a=kill: can't be read/],
-    ['run --fault 1:a=burn -- x', /unknown action/],
+    ['run --fault 1:delta-sent=burn -- x', /no action 'burn'/],
+    ['run --fault 1:nowhere=kill -- x', /no point 'nowhere'/],
     ['run --interpose spy -- x', /there is: tracer/],
     ['run --failure-timeout 1 -- x', /from 20 to 60000/],
     ['run --json --quiet -- x', /exclude each other/],

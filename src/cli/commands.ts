@@ -1,6 +1,6 @@
 /**
- * The commands and options of `tardigrade`, their help, and how they become validated values. What they
- * do is behind `Actions`, so that tests see what would be done. Throws usage errors.
+ * The commands and options of `tardigrade`, their help, and how they become validated values. What
+ * they do is behind `Actions`, so that tests see what would be done. Throws usage errors.
  */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';

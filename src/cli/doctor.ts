@@ -1,6 +1,6 @@
 /**
- * `tardigrade doctor`: what this kernel, this processor and this user can do, and for each thing that is
- * missing the remedy. `run` and `exec` make the same checks before they start anything.
+ * `tardigrade doctor`: what this kernel, this processor and this user can do, and for each thing
+ * that is missing the remedy. `run` and `exec` make the same checks before they start anything.
  */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { arch, platform, release } from 'node:os';
@@ -150,10 +150,11 @@ export function doctorText(features: KernelFeatures): string {
     return ok ? [line] : [line, `${' '.repeat(9)}${' '.repeat(width)}  -> ${remedy}`];
   });
   const missing = features.filter(({ ok, required }) => required && !ok).length;
+  const count = missing === 1 ? '1 thing is' : `${missing} things are`;
   const verdict =
     missing === 0
       ? 'This machine can run guests.'
-      : `This machine can't run guests: ${missing} ${missing === 1 ? 'thing is' : 'things are'} missing.`;
+      : `This machine can't run guests: ${count} missing.`;
   return `${[...lines, '', verdict].join('\n')}\n`;
 }
 

@@ -1,8 +1,8 @@
 /**
  * `tardigrade exec`: a program in the sandbox and the library OS, without replicas. The sentry is a
- * thread of this process (src/replica/exec-sentry.ts), which writes the program's output by itself; here
- * its standard input and signals are passed on. Must not import node:child_process: the sentry waits
- * for children of this process.
+ * thread of this process (src/replica/exec-sentry.ts), which writes the program's output by itself;
+ * here its standard input and signals are passed on. Must not import node:child_process: the sentry
+ * waits for children of this process.
  */
 import { writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';

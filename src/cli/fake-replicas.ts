@@ -1,6 +1,6 @@
 /**
- * Replicas and time for tests of the supervisor: processes that do only what the test says. Imported by
- * tests only.
+ * Replicas and time for tests of the supervisor: processes that do only what the test says.
+ * Imported by tests only.
  */
 import type { ReplicaOptions, SentryCommand } from '../replica/messages.ts';
 import type { Reporter, ServiceEvent } from './service-events.ts';

@@ -1,7 +1,7 @@
 /**
- * A sentry without a guest, for tests of processes: founds or joins at the master like the real one,
- * prints what the `SAY` of its environment says, and acts on `FAKE`. Loaded by main.ts in place of the
- * real one by tests only.
+ * A sentry without a guest, for tests of processes: founds or joins at the master like the real
+ * one, prints what the `SAY` of its environment says, and acts on `FAKE`. Loaded by main.ts in
+ * place of the real one by tests only.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';

@@ -1,7 +1,8 @@
 /**
- * Finds what `PROGRAM [ARG...]` will start in the guest's root, as execvp(3) and execve(2) would, and
- * checks it before anything is started: there, executable, for this machine, its loader or script
- * interpreter there too. Throws a program error otherwise. Reads files of the root, nothing else.
+ * Finds what `PROGRAM [ARG...]` will start in the guest's root, as execvp(3) and execve(2) would,
+ * and checks it before anything is started: there, executable, for this machine, its loader or
+ * script interpreter there too. Throws a program error otherwise. Reads files of the root, nothing
+ * else.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { posix } from 'node:path';

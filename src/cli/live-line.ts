@@ -1,6 +1,6 @@
 /**
- * The one line that shows how a service is: who is primary, how many replicas hold the state, how fast
- * epochs go and what they cost. Pure: a status to a text of a given width.
+ * The one line that shows how a service is: who is primary, how many replicas hold the state, how
+ * fast epochs go and what they cost. Pure: a status to a text of a given width.
  */
 import type { ServiceStatus } from './admin-protocol.ts';
 
@@ -57,7 +57,10 @@ export function summaryLine(status: ServiceStatus): string {
   return segments(status).join(SEPARATOR);
 }
 
-/** As much of it as fits `width` columns: whole parts, and of the first one as much as there is room. */
+/**
+ * As much of it as fits `width` columns: whole parts, and of the first one as much as there is
+ * room.
+ */
 export function liveLine(status: ServiceStatus, width: number): string {
   const parts = segments(status);
   let line = '';

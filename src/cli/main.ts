@@ -1,7 +1,8 @@
 /**
- * The `tardigrade` command: parses the command line, does what it says, prints errors in one line and
- * ends with the status that docs/commands.md promises. Imported by bin/tardigrade.mjs. What needs the
- * native library is loaded by the commands that need it, so that help and doctor always work.
+ * The `tardigrade` command: parses the command line, does what it says, prints errors in one line
+ * and ends with the status that docs/commands.md promises. Imported by bin/tardigrade.mjs. What
+ * needs the native library is loaded by the commands that need it, so that help and doctor always
+ * work.
  */
 import { writeSync } from 'node:fs';
 import { type Actions, runCommandLine } from './commands.ts';

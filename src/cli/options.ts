@@ -1,9 +1,10 @@
 /**
- * Values of the command line's options: each parser gives a value that is right by itself, or throws a
- * usage error that says what is wrong. Pure. Called by commands.ts through commander.
+ * Values of the command line's options: each parser gives a value that is right by itself, or
+ * throws a usage error that says what is wrong. Pure. Called by commands.ts through commander.
  */
 import { posix } from 'node:path';
 import { TardigradeError } from '../base/errors.ts';
+import { FaultPlan } from '../base/fault-points.ts';
 import { MEMBERS_MAX } from '../reconfig/limits.ts';
 import { DEFAULT_PATH } from './guest-program.ts';
 import type { PublishSpec } from './publish.ts';
@@ -28,7 +29,7 @@ export type FaultTarget =
 
 export interface FaultOption {
   readonly target: FaultTarget;
-  /** `POINT[:COUNT]=kill|freeze|drop`, for the replica to interpret. */
+  /** `POINT[:COUNT]=kill|freeze|fail`, for the replica to act on (base/fault-points.ts). */
   readonly spec: string;
 }
 
@@ -99,15 +100,14 @@ export function parseDirectory(option: string): (text: string) => string {
 
 /** `initial:SPEC`, `later:SPEC`, `*:SPEC` or `ID:SPEC`. */
 export function parseFault(text: string): FaultOption {
-  const match = /^(initial|later|\*|[1-9]\d{0,8}):([a-z-]+(?::[1-9]\d{0,8})?=[a-z]+)$/.exec(text);
+  const match = /^(initial|later|\*|[1-9]\d{0,8}):(.*)$/.exec(text);
   if (!match) {
-    const form = 'write (initial|later|*|ID):POINT[:COUNT]=kill|freeze|drop';
+    const form = 'write (initial|later|*|ID):POINT[:COUNT]=ACTION';
     throw usage(`--fault ${text}: can't be read`, form);
   }
   const [, who = '', spec = ''] = match;
-  if (!/=(kill|freeze|drop)$/.test(spec)) {
-    throw usage(`--fault ${text}: unknown action`, 'it is kill, freeze or drop');
-  }
+  // Throws a usage error for what no replica would understand.
+  new FaultPlan([spec], () => {});
   return { target: faultTarget(who), spec };
 }
 
@@ -136,8 +136,8 @@ export function parseInterposer(text: string): string {
 }
 
 /**
- * The guest's whole environment: a fixed base, then what was given; a later value replaces an earlier
- * one. Nothing of this machine's environment but the kind of terminal gets in.
+ * The guest's whole environment: a fixed base, then what was given; a later value replaces an
+ * earlier one. Nothing of this machine's environment but the kind of terminal gets in.
  */
 export function guestEnvironment(given: readonly string[], term: string): readonly string[] {
   if (given.length > ENV_MAX) throw usage(`${given.length} values of --env`, `at most ${ENV_MAX}`);

@@ -1,7 +1,8 @@
 /**
  * Writes to standard output and error without ever waiting: the supervisor hosts the master, and a
- * terminal that was stopped or a pipe that nobody reads must not delay a takeover. (Node's own streams
- * write synchronously there.) Bounded: what is too much for a reader that does not read is dropped.
+ * terminal that was stopped or a pipe that nobody reads must not delay a takeover. (Node's own
+ * streams write synchronously there.) Bounded: what is too much for a reader that does not read is
+ * dropped.
  */
 import { write } from 'node:fs';
 
@@ -89,9 +90,9 @@ export class OutputWriter {
     piece.bytes = piece.bytes.subarray(count);
     if (piece.bytes.length === 0) this.#queue.shift();
     if (this.#queue.length === 0 && this.#droppedBytes > 0) {
-      const line = `\ntardigrade: ${this.#droppedBytes} bytes were dropped here: nobody read them\n`;
+      const dropped = `${this.#droppedBytes} bytes were dropped here: nobody read them`;
       this.#droppedBytes = 0;
-      this.write(piece.fd, line);
+      this.write(piece.fd, `\ntardigrade: ${dropped}\n`);
     }
     this.#next();
   }

@@ -1,6 +1,6 @@
 /**
- * Checkpoints to files that were asked for and are not written yet. Used by the supervisor: a checkpoint
- * belongs to the replica that writes it and fails with it.
+ * Checkpoints to files that were asked for and are not written yet. Used by the supervisor: a
+ * checkpoint belongs to the replica that writes it and fails with it.
  */
 import { TardigradeError } from '../base/errors.ts';
 import { errorFrom, oneLine } from './exit-codes.ts';

@@ -1,4 +1,6 @@
-/** Tests of `--publish`: what is written is what is read, and everything else is one usage error. */
+/**
+ * Tests of `--publish`: what is written is what is read, and everything else is one usage error.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

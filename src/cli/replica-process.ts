@@ -1,6 +1,7 @@
 /**
- * Starts replicas as processes of their own: node with src/replica/main.ts, a control channel (node's
- * IPC) and the listening sockets, nothing else inherited. Used by run.ts for the supervisor.
+ * Starts replicas as processes of their own: node with src/replica/main.ts, a control channel
+ * (node's IPC) and the listening sockets, nothing else inherited. Used by run.ts for the
+ * supervisor.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -78,7 +79,8 @@ function listen(child: ChildProcess, stderr: () => string, listener: ReplicaList
     listener.exited(how);
   };
   child.on('exit', (code, signal) => exited(signal ?? `exit ${code}`));
-  // `close` comes after `exit` and after the end of stderr, but may precede the channel's last message.
+  // `close` comes after `exit` and after the end of stderr, but may precede the channel's last
+  // message.
   const endings = [
     new Promise<void>((resolve) => {
       child.once('close', () => resolve());

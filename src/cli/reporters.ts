@@ -1,6 +1,7 @@
 /**
- * The ways in which `run` shows a service: a live line on a terminal, plain lines elsewhere, JSON lines
- * for programs, or nothing but the guest's output. Made by run.ts; all writing is OutputWriter's.
+ * The ways in which `run` shows a service: a live line on a terminal, plain lines elsewhere, JSON
+ * lines for programs, or nothing but the guest's output. Made by run.ts; all writing is
+ * OutputWriter's.
  */
 import type { ServiceStatus } from './admin-protocol.ts';
 import { eventText } from './event-text.ts';

@@ -1,10 +1,12 @@
 /**
  * When a replica that ended is replaced: at once if it had been of use, later and later if replicas
- * end before they are, and not any more if they end too fast for anything to be served. Pure: time is
- * a parameter. Used by the supervisor.
+ * end before they are, and not any more if they end too fast for anything to be served. Pure: time
+ * is a parameter. Used by the supervisor.
  */
 
-/** Ten a second: no test and no misfortune kills that fast for a minute; a crash at each start does. */
+/**
+ * Ten a second: no test and no misfortune kills that fast for a minute; a crash at each start does.
+ */
 export const RESTARTS_PER_MINUTE_MAX = 600;
 const MINUTE_MS = 60_000;
 const DELAY_MS_FIRST = 50;

@@ -1,6 +1,7 @@
 /**
- * Paths in the guest's root as the guest will see them: symbolic links, absolute ones too, never lead
- * out of it. Used before a start, to find the program; the guest's own look-ups are the library OS's.
+ * Paths in the guest's root as the guest will see them: symbolic links, absolute ones too, never
+ * lead out of it. Used before a start, to find the program; the guest's own look-ups are the
+ * library OS's.
  */
 import { lstatSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';

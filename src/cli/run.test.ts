@@ -1,6 +1,6 @@
 /**
- * Tests of `tardigrade run` and its companions as processes, with a sentry that has no guest: what a
- * user and a script see, and that nothing is left behind, whoever dies.
+ * Tests of `tardigrade run` and its companions as processes, with a sentry that has no guest: what
+ * a user and a script see, and that nothing is left behind, whoever dies.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';

@@ -1,7 +1,7 @@
 /**
- * `tardigrade run` and `restore`: checks everything, claims the name, opens the ports, then runs the
- * supervisor until the guest ends or somebody ends it. Whatever happens, what was taken is given back:
- * processes, sockets, the name.
+ * `tardigrade run` and `restore`: checks everything, claims the name, opens the ports, then runs
+ * the supervisor until the guest ends or somebody ends it. Whatever happens, what was taken is
+ * given back: processes, sockets, the name.
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
@@ -171,7 +171,9 @@ interface Writers {
   readonly err: OutputWriter;
 }
 
-/** One queue where both go to a terminal, so that the order holds; else neither waits for the other. */
+/**
+ * One queue where both go to a terminal, so that the order holds; else neither waits for the other.
+ */
 function makeWriters(): Writers {
   const err = new OutputWriter();
   const isShared = process.stdout.isTTY && process.stderr.isTTY;

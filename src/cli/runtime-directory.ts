@@ -1,7 +1,7 @@
 /**
  * The runtime directory: where the admin sockets of running services are, one directory a user. A
- * service's name is claimed by a file lock, which the kernel drops with the process that held it, so a
- * name never stays taken and no two services share one. Used by run and by the admin commands.
+ * service's name is claimed by a file lock, which the kernel drops with the process that held it,
+ * so a name never stays taken and no two services share one. Used by run and by the admin commands.
  */
 import {
   closeSync,

@@ -1,6 +1,6 @@
 /**
- * What happens to a service, as its reporters show it: one union, which is also the form of the JSON
- * lines of `run --json` (documented in docs/commands.md). Types only.
+ * What happens to a service, as its reporters show it: one union, which is also the form of the
+ * JSON lines of `run --json` (documented in docs/commands.md). Types only.
  */
 import type { ReplicaStats, Role } from '../replica/messages.ts';
 

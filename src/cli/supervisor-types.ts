@@ -26,7 +26,9 @@ export interface ReplicaProcess {
 export interface ReplicaListener {
   event(event: SentryEvent): void;
   alive(): void;
-  /** The process is gone; events that it sent before may still follow. `how`: `exit 1`, `SIGKILL`. */
+  /**
+   * The process is gone; events that it sent before may still follow. `how`: `exit 1`, `SIGKILL`.
+   */
   exited(how: string): void;
   /** Nothing follows any more. `stderr` is the end of what it wrote there. */
   closed(stderr: string): void;

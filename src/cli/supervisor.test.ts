@@ -1,4 +1,7 @@
-/** Tests of the supervisor with replicas that do what the test says, in time that the test lets pass. */
+/**
+ * Tests of the supervisor with replicas that do what the test says, in time that the test lets
+ * pass.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeReplica, FakeReporter, FakeTime, supervisorOptions } from './fake-replicas.ts';

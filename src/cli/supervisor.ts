@@ -1,8 +1,8 @@
 /**
- * The supervisor of one service: keeps N replicas alive, hosts their master, tells them of each other,
- * collects the guest's output and ends everything when the guest ends. Knows replicas as processes
- * only (`StartReplica`) and time only through `Scheduler`, so tests run it without either.
- * Must not release or hold anything itself: what is committed is the replicas' business.
+ * The supervisor of one service: keeps N replicas alive, hosts their master, tells them of each
+ * other, collects the guest's output and ends everything when the guest ends. Knows replicas as
+ * processes only (`StartReplica`) and time only through `Scheduler`, so tests run it without
+ * either. Must not release or hold anything itself: what is committed is the replicas' business.
  */
 import { TardigradeError } from '../base/errors.ts';
 import { serveMaster } from '../master/embedded.ts';
@@ -41,8 +41,8 @@ interface Replica {
 const STOP_MS_MAX = 3_000;
 const PING_MS = 2_000;
 /**
- * A replica that is no member yet and not scheduled for so long is frozen: nobody else would notice.
- * Members are watched by the protocol itself, far faster.
+ * A replica that is no member yet and not scheduled for so long is frozen: nobody else would
+ * notice. Members are watched by the protocol itself, far faster.
  */
 const SILENT_MS_MAX = 20_000;
 /** Distinct reports that are passed on; a guest must not flood the terminal. */
@@ -319,7 +319,9 @@ export class Supervisor {
     if (this.#outcome !== null && this.#replicas.size === 0) this.#end(this.#outcome);
   }
 
-  /** Without any member left the guest's state is gone: starting replicas would not bring it back. */
+  /**
+   * Without any member left the guest's state is gone: starting replicas would not bring it back.
+   */
   #checkSurvivors(): void {
     const { configuration } = this.#master;
     const holders: readonly number[] = configuration?.members ?? [1];

@@ -1,6 +1,6 @@
 /**
- * System calls that the guest made and the library OS does not have, summed over the replicas that ran
- * it. Shown in `status` and at the end. Pure.
+ * System calls that the guest made and the library OS does not have, summed over the replicas that
+ * ran it. Shown in `status` and at the end. Pure.
  */
 import type { UnsupportedCall } from './admin-protocol.ts';
 

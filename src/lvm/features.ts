@@ -1,6 +1,6 @@
 /**
- * What a host needs of the kernel, the processor and the user's rights, as found by a probe. Filled by
- * src/host/linux/probe.ts, shown by `tardigrade doctor` and checked before a start. Types only.
+ * What a host needs of the kernel, the processor and the user's rights, as found by a probe. Filled
+ * by src/host/linux/probe.ts, shown by `tardigrade doctor` and checked before a start. Types only.
  */
 
 export interface KernelFeature {

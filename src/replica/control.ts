@@ -1,7 +1,8 @@
 /**
- * The main thread's part of a replica, without the process around it: what comes from the supervisor
- * goes to the sentry and back, the process is named after its role, and the end has a clear code.
- * Composed by main.ts. Sees no delta and no guest, and must not import node:child_process.
+ * The main thread's part of a replica, without the process around it: what comes from the
+ * supervisor goes to the sentry and back, the process is named after its role, and the end has a
+ * clear code. Composed by main.ts. Sees no delta and no guest, and must not import
+ * node:child_process.
  */
 import { assert } from '../base/assert.ts';
 import type { ReplicaOptions, Role, SentryCommand, SentryEvent } from './messages.ts';
