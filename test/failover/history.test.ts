@@ -208,7 +208,10 @@ test('a server that forgets what it acknowledged is always caught', () => {
   fc.assert(
     fc.property(steps, (plan) => {
       const history = runServer([...plan, answered, read], plan.length + 1);
-      assert.ok(kinds(history).filter((kind) => kind === 'lost').length >= 3, kinds(history).join());
+      assert.ok(
+        kinds(history).filter((kind) => kind === 'lost').length >= 3,
+        kinds(history).join(),
+      );
     }),
   );
 });

@@ -32,7 +32,10 @@ const outputGraceMs = 500;
 export class Program {
   readonly title: string;
   readonly child: ChildProcess;
-  readonly #output: Record<Stream, string> = { stdout: '', stderr: '' };
+  readonly #lines: Record<Stream, string[]> = { stdout: [], stderr: [] };
+  /** What came after the last newline. */
+  readonly #rest: Record<Stream, string> = { stdout: '', stderr: '' };
+  #outputLength = 0;
   readonly #changed = new EventEmitter();
   #exit: Exit | null = null;
 
@@ -71,12 +74,12 @@ export class Program {
   }
 
   text(stream: Stream): string {
-    return this.#output[stream];
+    return [...this.#lines[stream], this.#rest[stream]].join('\n');
   }
 
   /** Complete lines so far. */
-  lines(stream: Stream): string[] {
-    return this.#output[stream].split('\n').slice(0, -1);
+  lines(stream: Stream): readonly string[] {
+    return this.#lines[stream];
   }
 
   write(text: string): void {
@@ -131,7 +134,8 @@ export class Program {
   describe(): string {
     const end = this.#exit === null ? 'running' : exitText(this.#exit);
     const tail = (stream: Stream): string => {
-      return this.#output[stream].slice(-2000).trimEnd().replaceAll('\n', '\n    ');
+      const end = [...this.#lines[stream].slice(-40), this.#rest[stream]].join('\n');
+      return end.slice(-3000).trimEnd().replaceAll('\n', '\n    ');
     };
     return `  ${this.title} (pid ${this.pid}, ${end})
   stdout: ${tail('stdout')}
@@ -139,8 +143,11 @@ export class Program {
   }
 
   #append(stream: Stream, text: string): void {
-    this.#output[stream] += text;
-    if (this.#output[stream].length > outputBytesMax) this.child.kill('SIGKILL');
+    const lines = `${this.#rest[stream]}${text}`.split('\n');
+    this.#rest[stream] = lines.pop() ?? '';
+    for (const line of lines) this.#lines[stream].push(line);
+    this.#outputLength += text.length;
+    if (this.#outputLength > outputBytesMax) this.child.kill('SIGKILL');
     this.#changed.emit('change');
   }
 

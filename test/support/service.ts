@@ -6,8 +6,8 @@
 
 import assert from 'node:assert/strict';
 import type { Program, ProgramSpec } from './program.ts';
-import { type ReplicaStatus, readStatus, type ServiceStatus } from './status.ts';
-import { eventually } from './wait.ts';
+import { RunEvents } from './run-events.ts';
+import { readStatus, type ServiceStatus } from './status.ts';
 import type { World } from './world.ts';
 
 export type Mode = 'native' | 'exec' | 'run';
@@ -39,6 +39,7 @@ export class Service {
   readonly world: World;
   readonly name: string;
   readonly program: Program;
+  readonly #events = new RunEvents();
 
   constructor(world: World, spec: ServiceSpec) {
     this.world = world;
@@ -65,42 +66,62 @@ export class Service {
     return [...args, '--', this.spec.program, ...this.spec.args];
   }
 
-  /** Only in mode 'run'. */
+  /** What it has told so far. Only in mode 'run'. */
+  get events(): RunEvents {
+    this.#events.take(this.program.lines('stdout'));
+    return this.#events;
+  }
+
+  /** Asks the service itself. Only in mode 'run'. */
   status(): Promise<ServiceStatus> {
     return readStatus(this.world, this.name);
   }
 
+  get primary(): number {
+    return this.events.configuration?.primary ?? assert.fail('there is no configuration yet');
+  }
+
+  get members(): readonly number[] {
+    return this.events.configuration?.members ?? [];
+  }
+
+  get backups(): readonly number[] {
+    return this.members.filter((member) => member !== this.primary);
+  }
+
+  pidOf(replica: number): number {
+    return this.events.pids.get(replica) ?? assert.fail(`replica ${replica} was never started`);
+  }
+
+  isRunning(replica: number): boolean {
+    return this.world.isRunning(this.pidOf(replica));
+  }
+
+  /** Signals the process of a replica. */
+  signal(replica: number, signal: NodeJS.Signals): void {
+    this.world.signal(this.pidOf(replica), signal);
+  }
+
   /** Waits until the configuration has `count` members, each of them with a living process. */
-  async waitForMembers(count: number, timeoutMs = readyTimeoutMs): Promise<ServiceStatus> {
-    return await eventually(
-      `${count} members of ${this.name}`,
-      timeoutMs,
-      async () => {
-        assert.equal(this.program.exit, null, `the service ended\n${this.program.describe()}`);
-        const status = await this.status();
-        const { members } = status.configuration;
-        const alive = members.filter((id) => {
-          const replica = status.replicas.find((each) => each.id === id);
-          return replica !== undefined && this.world.isRunning(replica.pid);
-        });
-        const text = JSON.stringify(status.configuration);
-        assert.ok(members.length === count && alive.length === count, text);
-        this.world.look();
-        return status;
-      },
-      100,
-    );
+  waitForMembers(count: number, timeoutMs = readyTimeoutMs): Promise<readonly number[]> {
+    return this.program.until(`${count} members of ${this.name}`, timeoutMs, () => {
+      const { members } = this;
+      const alive = members.filter((member) => this.isRunning(member));
+      return members.length === count && alive.length === count ? members : undefined;
+    });
   }
 
-  async primary(): Promise<ReplicaStatus> {
-    const status = await this.status();
-    return memberOf(status, status.configuration.primary);
+  waitForPrimary(isWanted: (primary: number) => boolean, timeoutMs: number): Promise<number> {
+    return this.program.until(`another primary of ${this.name}`, timeoutMs, () => {
+      const primary = this.events.configuration?.primary;
+      return primary !== undefined && isWanted(primary) ? primary : undefined;
+    });
   }
 
-  /** The guest's standard output: lines that are not events of `run --json`. */
-  guestLines(): string[] {
-    const lines = this.program.lines('stdout');
-    return this.spec.mode === 'run' ? lines.filter((line) => !line.startsWith('{')) : lines;
+  /** The guest's standard output so far, as complete lines. */
+  guestLines(): readonly string[] {
+    if (this.spec.mode !== 'run') return this.program.lines('stdout');
+    return this.events.output(1).split('\n').slice(0, -1);
   }
 
   waitForGuestLine(pattern: RegExp, timeoutMs: number): Promise<string> {
@@ -125,9 +146,3 @@ export class Service {
 }
 
 let serviceCount = 0;
-
-export function memberOf(status: ServiceStatus, id: number): ReplicaStatus {
-  const found = status.replicas.find((replica) => replica.id === id);
-  assert.ok(found, `status has no replica ${id}: ${JSON.stringify(status)}`);
-  return found;
-}
