@@ -311,7 +311,8 @@ export class Content {
     if (endPage === Infinity && lowerEnd === this.#lowerBytes) {
       this.#lowerBytes = Math.min(this.#lowerBytes, start);
     } else if (firstPage * PAGE_BYTES < lowerEnd) {
-      failed = this.#zeroRange(firstPage * PAGE_BYTES, lowerEnd);
+      const pagesEnd = Math.ceil(lowerEnd / PAGE_BYTES) * PAGE_BYTES;
+      failed = this.#zeroRange(firstPage * PAGE_BYTES, Math.min(stop, pagesEnd));
       if (failed < 0) return failed;
     }
     this.#dropPages(Math.max(firstPage, Math.ceil(this.#lowerBytes / PAGE_BYTES)), endPage);

@@ -492,7 +492,7 @@ function runBoth(operations: readonly Operation[]): void {
   }
 }
 
-const RUNS = Number(process.env['FS_MODEL_RUNS'] ?? 150);
+const RUNS = Number(process.env.FS_MODEL_RUNS ?? 150);
 
 test('random operations give what Linux gives, over saves and loads', () => {
   const details = fc.check(

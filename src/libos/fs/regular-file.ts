@@ -3,7 +3,7 @@
  * open for reading only; when somebody else's write brings the file into the overlay, it reads there.
  */
 import { E } from '../../abi/errno.ts';
-import { SEAL, SEEK } from '../../abi/fs.ts';
+import { O, SEAL, SEEK } from '../../abi/fs.ts';
 import type { MapSource } from '../../lvm/api.ts';
 import { KIND } from '../kinds-ids.ts';
 import type { Inode } from './inode.ts';
@@ -68,6 +68,7 @@ export class RegularFile extends SeekableFile {
   }
 
   override mapSource(): MapSource | number {
+    if ((this.flags & O.ACCMODE) === O.WRONLY) return E.EACCES;
     const inode = this.place.inode;
     const isRoots = inode === null || (inode.content.isLowerAlone && hasAllOfLower(inode));
     if (isRoots) {
