@@ -46,6 +46,13 @@ const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(EXIT_CODE
 export function errorFrom(code: string, line: string): TardigradeError {
   const at = line.indexOf('; ');
   const known = isErrorCode(code) ? code : 'internal';
+  if (known === 'internal') return new TardigradeError(known, briefly(line), 'please report it');
   if (at < 0) return new TardigradeError(known, line, 'see docs/commands.md');
   return new TardigradeError(known, line.slice(0, at), line.slice(at + 2));
+}
+
+/** A stack trace in a line: the error and where it was thrown. */
+function briefly(line: string): string {
+  const [what = '', where] = line.replace(/; please report it$/, '').split(/\s+at (?=\S)/);
+  return where === undefined ? what : `${what} at ${where}`;
 }

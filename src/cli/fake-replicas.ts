@@ -90,8 +90,7 @@ export class FakeReplica implements ReplicaProcess {
   ask(request: Readonly<Record<string, unknown>>): unknown {
     const sequence = this.commands.length + 1;
     const id = { replica: this.id, sequence };
-    const whole = { version: 1, request: { id, ...request } };
-    this.listener.event({ type: 'master-request', id: sequence, request: whole });
+    this.listener.event({ type: 'master-request', id: sequence, request: { id, ...request } });
     return this.last('master-reply')?.reply;
   }
 

@@ -13,7 +13,9 @@ import type {
 } from '../replica/messages.ts';
 
 interface Reply {
-  readonly reply: { readonly kind: string; readonly configuration: ConfigurationView | null };
+  readonly kind: string;
+  readonly ballot?: number;
+  readonly configuration: ConfigurationView | null;
 }
 
 const options = workerData as ReplicaOptions;
@@ -31,7 +33,7 @@ function ask(request: Readonly<Record<string, unknown>>): void {
   post({
     type: 'master-request',
     id: sequence,
-    request: { version: 1, request: { id, ...request } },
+    request: { id, ...request },
   });
 }
 
@@ -57,7 +59,7 @@ function follow(): void {
   ask({ kind: 'newBallot', previous: { ballot, version } });
 }
 
-function replied(reply: Reply['reply'] & { readonly ballot?: number }): void {
+function replied(reply: Reply): void {
   if (reply.kind !== 'granted' || reply.configuration === null) return;
   const { ballot } = reply;
   const { configuration } = reply;
@@ -99,7 +101,7 @@ function onCommand(command: SentryCommand): void {
       lead();
       return;
     case 'master-reply':
-      replied((command.reply as Reply).reply);
+      replied(command.reply as Reply);
       return;
     case 'checkpoint':
       post({

@@ -32,7 +32,8 @@ import { Supervisor } from './supervisor.ts';
 import type { Outcome, Scheduler } from './supervisor-types.ts';
 
 const FLUSH_MS_MAX = 1_000;
-const TOKEN_BYTES = 32;
+/** As src/replication/wire.ts wants it. */
+const TOKEN_BYTES = 16;
 const COLUMNS_DEFAULT = 80;
 const EXIT_SIGNALED = 128;
 const STOP_SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;

@@ -54,8 +54,8 @@ function protect({ replica, supervisor }: ReturnType<typeof setUp>): void {
 function takeOver(stage: ReturnType<typeof setUp>, id: number, version: number): void {
   const { replica, supervisor } = stage;
   const previous = configurationId(supervisor, version);
-  const granted = replica(id).ask({ kind: 'newBallot', previous }) as { reply: { ballot: number } };
-  const { ballot } = granted.reply;
+  const granted = replica(id).ask({ kind: 'newBallot', previous }) as { ballot: number };
+  const { ballot } = granted;
   replica(id).ask({ kind: 'complete', ballot, previous, members: [id], base: 7 });
   assert.equal(supervisor.status().configuration?.primary, id);
 }
@@ -87,8 +87,8 @@ test('the master answers, and every replica hears of the configuration', () => {
   const view = { ballot: 1, version: 2, primary: 1, members: [1, 2] };
   assert.deepEqual(stage.replica(2).last('configuration')?.configuration, view);
   assert.deepEqual(stage.replica(1).ask({ kind: 'nonsense' }), {
-    version: 1,
-    malformed: 'unknown kind of request',
+    kind: 'unavailable',
+    reason: 'unknown kind of request',
   });
   assert.equal(stage.reporter.named('warning').length, 1);
 });

@@ -5,8 +5,9 @@
  * either. Must not release or hold anything itself: what is committed is the replicas' business.
  */
 import { TardigradeError } from '../base/errors.ts';
-import { serveMaster } from '../master/embedded.ts';
+import { serveMaster, VERSION } from '../master/embedded.ts';
 import { MemoryMaster } from '../master/memory.ts';
+import type { MasterReply } from '../reconfig/types.ts';
 import type { ReplicaOptions, ReplicaStats, Role, SentryEvent } from '../replica/messages.ts';
 import type { ServiceStatus } from './admin-protocol.ts';
 import { ConsoleLog } from './console-log.ts';
@@ -250,9 +251,13 @@ export class Supervisor {
     // Nobody becomes primary while everything ends.
     if (this.#outcome !== null) return;
     const before = this.#master.configuration;
-    const reply = serveMaster(this.#master, request);
-    if ('malformed' in reply) {
-      const line = `replica ${replica.id} asked the master oddly: ${reply.malformed}`;
+    const served = serveMaster(this.#master, { version: VERSION, request });
+    let reply: MasterReply;
+    if ('reply' in served) {
+      reply = served.reply;
+    } else {
+      reply = { kind: 'unavailable', reason: served.malformed };
+      const line = `replica ${replica.id} asked the master oddly: ${served.malformed}`;
       this.#deps.reporter.report({ event: 'warning', line });
     }
     replica.process.send({ type: 'master-reply', id, reply });

@@ -17,7 +17,7 @@ import type { Master } from './master.ts';
 import type { MemoryMaster } from './memory.ts';
 
 /** Grows with every incompatible change of requests or replies. */
-const VERSION = 1;
+export const VERSION = 1;
 /** Enough for any request or reply as JSON: MEMBERS_MAX ids of 16 digits, and the fields. */
 export const EMBEDDED_BYTES_MAX = 512 + 20 * MEMBERS_MAX;
 
