@@ -9,9 +9,10 @@ import type { FaultPlan } from '../base/fault-points.ts';
 import { ballot, type Epoch, epoch, type ReplicaId, replicaId } from '../base/ids.ts';
 import { DeltaReader } from '../checkpoint/delta-reader.ts';
 import { type Loop, Timer } from '../loop/loop.ts';
+import { encodeRequest } from '../master/embedded.ts';
 import type { Configuration } from '../reconfig/configuration.ts';
 import { decodeMessage, encodeMessage } from '../reconfig/codec.ts';
-import { Machine } from '../reconfig/machine.ts';
+import type { Machine } from '../reconfig/machine.ts';
 import type { Effect, Input, MasterReply, MasterRequest, Message } from '../reconfig/types.ts';
 import { Peers } from '../replication/peers.ts';
 import {
@@ -30,6 +31,8 @@ import type { PeerAddress, Role, SentryEvent } from './messages.ts';
 import type { PrimaryState } from './primary-state.ts';
 
 const TICK_NS = 10e6;
+/** The master of one machine answers within a millisecond. */
+const MASTER_NS_MAX = 1e9;
 
 export interface ReplicaDeps {
   readonly loop: Loop;
@@ -50,7 +53,7 @@ export class Replica {
   readonly #inputs: Input[] = [];
   #isStepping = false;
   /** Asked of the master and not answered, by sequence. */
-  readonly #requests = new Map<number, MasterRequest>();
+  readonly #requests = new Map<number, { request: MasterRequest; sinceNs: number }>();
   #shownRole: Role | null = null;
   #shownConfiguration: Configuration | null = null;
   #lastLoss = '';
@@ -99,16 +102,26 @@ export class Replica {
 
   /** Answer to the request with this sequence number; a repeated request has the same. */
   masterReply(sequence: number, reply: MasterReply): void {
-    const request = this.#requests.get(sequence);
+    const request = this.#requests.get(sequence)?.request;
     if (request === undefined) return;
-    if (reply.kind !== 'unavailable') this.#requests.delete(sequence);
+    this.#requests.delete(sequence);
     if (request.kind === 'newBallot' && reply.kind === 'granted') {
       this.#deps.faults.at('ballot-granted');
     }
     this.#step({ kind: 'masterReply', id: request.id, reply });
   }
 
+  /** A master that says nothing is no different from one that can't be reached. */
+  #expireRequests(): void {
+    const now = this.#deps.loop.nowNs();
+    for (const [sequence, { sinceNs }] of this.#requests) {
+      if (now - sinceNs < MASTER_NS_MAX) continue;
+      this.masterReply(sequence, { kind: 'unavailable', reason: 'it did not answer in time' });
+    }
+  }
+
   #onTick(): void {
+    this.#expireRequests();
     this.#step({ kind: 'tick' });
     const { loop } = this.#deps;
     loop.setTimer(this.#tick, loop.nowNs() + TICK_NS);
@@ -146,15 +159,14 @@ export class Replica {
   }
 
   #effect(effect: Effect): void {
-    const { machine, post } = this.#deps;
+    const { machine } = this.#deps;
     switch (effect.kind) {
       case 'send':
         this.#send(effect.to, effect.message);
         return;
       case 'askMaster':
         if (effect.request.kind === 'newBallot') this.#deps.faults.at('before-takeover');
-        this.#requests.set(effect.request.id.sequence, effect.request);
-        post({ type: 'master-request', id: effect.request.id.sequence, request: effect.request });
+        this.#askMaster(effect.request);
         return;
       case 'stream':
         present(this.#primary, 'primary').stream(effect.member, effect.from);
@@ -195,6 +207,13 @@ export class Replica {
         this.#deposed(effect.reason, machine.configuration);
         return;
     }
+  }
+
+  #askMaster(request: MasterRequest): void {
+    const { sequence } = request.id;
+    this.#requests.set(sequence, { request, sinceNs: this.#deps.loop.nowNs() });
+    const encoded = encodeRequest(request);
+    this.#deps.post({ type: 'master-request', id: sequence, request: encoded });
   }
 
   #send(to: ReplicaId, message: Message): void {
