@@ -25,7 +25,8 @@ const HEADERS = `
 #include <linux/fs.h>
 #undef st_atim
 struct kstat { unsigned long st_dev, st_ino, st_nlink; unsigned st_mode, st_uid, st_gid, pad;
-  unsigned long st_rdev; long st_size, st_blksize, st_blocks; struct timespec st_atim, st_mtim, st_ctim;
+  unsigned long st_rdev; long st_size, st_blksize, st_blocks;
+  struct timespec st_atim, st_mtim, st_ctim;
   long unused[3]; };
 `;
 
@@ -42,7 +43,6 @@ const GROUPS: readonly (readonly [object: Readonly<Record<string, number>>, pref
   [abi.IOCTL, ''],
   [abi.AT, 'AT_'],
 ];
-const NOT_IN_HEADERS = new Set(['F_GETOWN_EX', 'O_TMPFILE_BIT', 'O_LARGEFILE', 'S_IFSOCK_', 'AT_SYMLINK']);
 const LAYOUTS: readonly (readonly [object: Readonly<Record<string, number>>, type: string])[] = [
   [abi.STAT, 'struct kstat'],
   [abi.STATX, 'struct statx'],
@@ -57,7 +57,7 @@ function expressions(): [name: string, c: string, value: number][] {
   for (const [object, prefix] of GROUPS) {
     for (const [name, value] of Object.entries(object)) {
       const c = `${prefix}${name}`;
-      if (!NOT_IN_HEADERS.has(c)) all.push([c, c, value]);
+      all.push([c, c, value]);
     }
   }
   for (const [name, value] of Object.entries(abi.O)) {

@@ -1,6 +1,6 @@
 /**
- * ConsoleFile: the guest's standard input, output and error: streams of the host that are no terminal.
- * Output is held by the gate like any other; when too much is held, writing blocks.
+ * ConsoleFile: the guest's standard input, output and error: streams of the host that are no
+ * terminal. Output is held by the gate like any other; when too much is held, writing blocks.
  */
 import { E } from '../../abi/errno.ts';
 import { O, S } from '../../abi/fs.ts';

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { Records } from '../../../test/support/records.ts';
 import { E } from '../../abi/errno.ts';
 import { Budget, Content, FILE_BYTES_MAX, PAGE_BYTES } from './content.ts';
-import { MemoryRecords } from './guest.fixture.ts';
 
 const LOWER = Buffer.alloc(150_000, 'what the root has. ');
 const OBJECT = 7;
@@ -14,7 +14,7 @@ class Pair {
   budget = new Budget(2 ** 30);
   content = new Content(this.budget);
   bytes: Buffer;
-  readonly #records = new MemoryRecords();
+  readonly #records = new Records();
   #hasSaved = false;
 
   constructor(lowerBytes: number) {
@@ -25,7 +25,10 @@ class Pair {
   #showLower(content: Content, lowerBytes: number, sizeBytes: number): void {
     content.setLower(lowerBytes, sizeBytes, (offset, target) => {
       // In pieces, as a host may.
-      const part = LOWER.subarray(offset, Math.min(LOWER.length, offset + 10_000, offset + target.length));
+      const part = LOWER.subarray(
+        offset,
+        Math.min(LOWER.length, offset + 10_000, offset + target.length),
+      );
       target.set(part);
       return part.length;
     });
@@ -97,7 +100,10 @@ const offset = fc.oneof(
 );
 const length = fc.oneof(fc.nat(100), fc.nat(20_000), fc.constantFrom(4096, 65_536, 100_000));
 const step = fc.oneof(
-  { weight: 4, arbitrary: fc.tuple(fc.constant('write' as const), offset, length, fc.constantFrom('+', '-')) },
+  {
+    weight: 4,
+    arbitrary: fc.tuple(fc.constant('write' as const), offset, length, fc.constantFrom('+', '-')),
+  },
   { weight: 2, arbitrary: fc.tuple(fc.constant('truncate' as const), offset) },
   { weight: 3, arbitrary: fc.tuple(fc.constant('punch' as const), offset, length) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('reserve' as const), offset, length) },
@@ -128,20 +134,23 @@ test('holds what was written, over the root and over saves', () => {
 test('a delta has the pages that were written since the last, and nothing else', () => {
   const content = new Content(new Budget(2 ** 30));
   content.write(0, Buffer.alloc(50 * PAGE_BYTES, 'x'));
-  const records = new MemoryRecords();
+  const records = new Records();
   content.savePages(OBJECT, records, 'all');
-  assert.equal(records.putCount, 50);
-  records.putCount = 0;
+  assert.equal(records.counts.put, 50);
+  records.clearCounts();
   content.savePages(OBJECT, records, 'changes');
-  assert.equal(records.putCount, 0);
+  assert.equal(records.counts.put, 0);
   content.write(17 * PAGE_BYTES + 100, Buffer.from('y'));
   content.write(31 * PAGE_BYTES - 1, Buffer.from('yy'));
   content.savePages(OBJECT, records, 'changes');
-  assert.equal(records.putCount, 3);
+  assert.equal(records.counts.put, 3);
   content.truncate(10 * PAGE_BYTES);
   content.savePages(OBJECT, records, 'changes');
-  assert.equal(records.putCount, 3, 'pages that are gone are removed, not put');
-  assert.deepEqual([...records.parts(OBJECT)].sort((a, b) => a - b), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  assert.equal(records.counts.put, 3, 'pages that are gone are removed, not put');
+  assert.deepEqual(
+    [...records.parts(OBJECT)].sort((a, b) => a - b),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  );
 });
 
 test('sparse files cost what is written; the budget holds', () => {

@@ -1,7 +1,7 @@
 /**
- * Content: the bytes of one overlay file: sparse, in pages of 4 KiB, with those written since the last
- * save known. Where a page was never written, a file of the read-only root may show through ("lower"),
- * so that a copy-up copies only the pages that change. Used by Inode; knows no names.
+ * Content: the bytes of one overlay file: sparse, in pages of 4 KiB, with those written since the
+ * last save known. Where a page was never written, a file of the read-only root may show through
+ * ("lower"), so that a copy-up copies only the pages that change. Used by Inode; knows no names.
  */
 import { E } from '../../abi/errno.ts';
 import { assert } from '../../base/assert.ts';
@@ -99,7 +99,7 @@ export class Content {
     this.#sizeBytes = sizeBytes;
   }
 
-  /* --- reading --------------------------------------------------------------------------------- */
+  /* --- reading --- */
 
   /**
    * A view of bytes from `offset` on: at least one, at most `count`, as many as lie together; empty
@@ -193,7 +193,7 @@ export class Content {
     return at < this.#sizeBytes ? at : E.ENXIO;
   }
 
-  /* --- writing --------------------------------------------------------------------------------- */
+  /* --- writing --- */
 
   /**
    * A view of the file's own bytes from `offset` on, at most `count`, to be overwritten. The caller
@@ -404,7 +404,7 @@ export class Content {
     this.#presentPages = 0;
   }
 
-  /* --- saving ---------------------------------------------------------------------------------- */
+  /* --- saving --- */
 
   /** Page n is part n + 1. The last page ends where the file does. */
   savePages(object: number, sink: RecordSink, scope: 'all' | 'changes'): void {

@@ -101,7 +101,9 @@ export class FsContext {
     return new GeneratedNode(tree, inode.parent, inode.name, device);
   }
 
-  /** The node at a path in a generated tree; null when it is there no more (a process that ended). */
+  /**
+   * The node at a path in a generated tree; null when it is there no more (a process that ended).
+   */
   generatedAt(path: string): GeneratedNode | null {
     let node: FsNode | number = this.top;
     for (const name of path.split('/')) {

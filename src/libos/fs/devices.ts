@@ -1,4 +1,7 @@
-/** Fills /dev: devices that a guest has, and directories that programs expect. Used once, at the start. */
+/**
+ * Fills /dev: devices that a guest has, and directories that programs expect. Used once, at the
+ * start.
+ */
 import { S } from '../../abi/fs.ts';
 import { assert } from '../../base/assert.ts';
 import type { FileType } from '../../lvm/api.ts';

@@ -1,7 +1,7 @@
 /**
- * Entries: the names of one overlay directory. A name leads to an inode, or is a whiteout that hides a
- * name of the read-only root. Each entry has a slot that never changes, which makes positions of
- * getdents stable and a save of few changes small: slots are saved in pages of 64.
+ * Entries: the names of one overlay directory. A name leads to an inode, or is a whiteout that
+ * hides a name of the read-only root. Each entry has a slot that never changes, which makes
+ * positions of getdents stable and a save of few changes small: slots are saved in pages of 64.
  */
 import { present } from '../../base/assert.ts';
 import { Decoder, Encoder } from '../../base/codec.ts';

@@ -1,6 +1,6 @@
 /**
- * FileSystem: the guest's files as one kernel object: the overlay's root, the mounts, the settings; and
- * what other parts of the library OS ask of files by path. Handlers work through `context`.
+ * FileSystem: the guest's files as one kernel object: the overlay's root, the mounts, the settings;
+ * and what other parts of the library OS ask of files by path. Handlers work through `context`.
  */
 import { E } from '../../abi/errno.ts';
 import { AT, O } from '../../abi/fs.ts';
@@ -85,7 +85,7 @@ export class FileSystem extends KernelObject {
     this.context.memoryUse = source;
   }
 
-  /* --- by path, for handlers and other families ------------------------------------------------------ */
+  /* --- by path, for handlers and other families --- */
 
   /** Where a relative path starts: the working directory, or that of `dirfd`; -errno. */
   start(task: Task, dirfd: number, path: string): FsNode | number {
@@ -141,7 +141,9 @@ export class FileSystem extends KernelObject {
     return made === E.EEXIST ? E.EADDRINUSE : made;
   }
 
-  /** The inode of a Unix socket's name; -ENOENT, or -ECONNREFUSED when it is no socket of the guest. */
+  /**
+   * The inode of a Unix socket's name; -ENOENT, or -ECONNREFUSED when it is no socket of the guest.
+   */
   findSocket(task: Task, path: string): Inode | number {
     const node = this.walkTo(task, AT.FDCWD, path, { follow: true });
     if (typeof node === 'number') return node;
@@ -153,7 +155,7 @@ export class FileSystem extends KernelObject {
     return copyUp(this.context, node);
   }
 
-  /* --- locks ------------------------------------------------------------------------------------------ */
+  /* --- locks --- */
 
   /** A process closes a descriptor of `file`: its record locks on it go. */
   closing(process: Process, file: OpenFile): void {

@@ -1,6 +1,7 @@
 /**
- * GeneratedFile: an open file of /proc or /sys. What it says is made at the first read from the start
- * and stays until it is read from the start again, as Linux's seq_file does; that text is saved.
+ * GeneratedFile: an open file of /proc or /sys. What it says is made at the first read from the
+ * start and stays until it is read from the start again, as Linux's seq_file does; that text is
+ * saved.
  */
 import { E } from '../../abi/errno.ts';
 import type { Decoder, Encoder } from '../../base/codec.ts';

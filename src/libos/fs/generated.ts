@@ -1,6 +1,6 @@
 /**
- * GeneratedNode: a file of /proc or /sys, made when it is looked at. What there is and what it says is
- * described by values of `Generated` (proc.ts, sys.ts); nothing here is saved.
+ * GeneratedNode: a file of /proc or /sys, made when it is looked at. What there is and what it says
+ * is described by values of `Generated` (proc.ts, sys.ts); nothing here is saved.
  */
 import { E } from '../../abi/errno.ts';
 import type { FileType } from '../../lvm/api.ts';

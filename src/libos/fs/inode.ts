@@ -1,7 +1,8 @@
 /**
- * Inode: one file of the writable overlay, of any type, as long as a name or an open file refers to it.
- * A directory may show the names of a directory of the read-only root below its own, a regular file the
- * bytes of a file of the root. Changed by mutate.ts and the open files; finds no paths itself.
+ * Inode: one file of the writable overlay, of any type, as long as a name or an open file refers to
+ * it. A directory may show the names of a directory of the read-only root below its own, a regular
+ * file the bytes of a file of the root. Changed by mutate.ts and the open files; finds no paths
+ * itself.
  */
 import { E } from '../../abi/errno.ts';
 import { S, SEAL } from '../../abi/fs.ts';
@@ -185,7 +186,7 @@ export class Inode extends KernelObject implements FsNode {
     return path === '' ? '/' : path;
   }
 
-  /* --- directories ------------------------------------------------------------------------------- */
+  /* --- directories --- */
 
   lookup(name: string): FsNode | number {
     if (this.#entries === null) return E.ENOTDIR;
@@ -238,7 +239,7 @@ export class Inode extends KernelObject implements FsNode {
     }
   }
 
-  /* --- symlinks ------------------------------------------------------------------------------------ */
+  /* --- symlinks --- */
 
   readlink(): string | number {
     return this.type === 'symlink' ? this.target : E.EINVAL;
@@ -248,7 +249,7 @@ export class Inode extends KernelObject implements FsNode {
     return null;
   }
 
-  /* --- times and life ------------------------------------------------------------------------------- */
+  /* --- times and life --- */
 
   /** Its bytes or names have changed. */
   modified(): void {
@@ -328,7 +329,7 @@ export class Inode extends KernelObject implements FsNode {
     return true;
   }
 
-  /* --- saving ------------------------------------------------------------------------------------------ */
+  /* --- saving --- */
 
   override save(encoder: Encoder): void {
     encoder.u8(TYPES.indexOf(this.type)).u16(this.mode).u32(this.uid).u32(this.gid);

@@ -1,6 +1,6 @@
 /**
- * IoVector: the guest memory that one read or write moves, be it one buffer or an array of iovec. One
- * belongs to a file system's context and is set anew by each call, so that none is allocated.
+ * IoVector: the guest memory that one read or write moves, be it one buffer or an array of iovec.
+ * One belongs to a file system's context and is set anew by each call, so that none is allocated.
  */
 import { E } from '../../abi/errno.ts';
 import { IOV_MAX, IOVEC, MAX_RW_COUNT } from '../../abi/fs.ts';

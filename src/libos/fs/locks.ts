@@ -1,6 +1,6 @@
 /**
- * FileLocks: all advisory locks of a guest: POSIX record locks (owned by a process), those of open file
- * descriptions, and flock. By file, whatever names or open files lead to it. One saved object.
+ * FileLocks: all advisory locks of a guest: POSIX record locks (owned by a process), those of open
+ * file descriptions, and flock. By file, whatever names or open files lead to it. One saved object.
  * Used by syscalls/lock.ts and by files that are closed.
  */
 import { E } from '../../abi/errno.ts';
@@ -129,7 +129,9 @@ export class FileLocks extends KernelObject {
     return result;
   }
 
-  /** All that `owner` holds on a file: a process that closes any descriptor of it loses its locks. */
+  /**
+   * All that `owner` holds on a file: a process that closes any descriptor of it loses its locks.
+   */
   releaseOwner(key: string, owner: string): void {
     const state = this.#files.get(key);
     if (state === undefined) return;

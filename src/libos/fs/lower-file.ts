@@ -1,6 +1,6 @@
 /**
- * LowerFile: a regular file of the read-only root, opened through the LVM API when it is first read.
- * Its handle is not saved: a name in the root is enough to open it again anywhere.
+ * LowerFile: a regular file of the read-only root, opened through the LVM API when it is first
+ * read. Its handle is not saved: a name in the root is enough to open it again anywhere.
  */
 import { E } from '../../abi/errno.ts';
 import type { Handle } from '../../base/ids.ts';

@@ -12,7 +12,9 @@ import { RootNode } from './root.ts';
 import { fileTime } from './stat.ts';
 import type { Found } from './walk.ts';
 
-/** The inode of a node, taken over from the read-only root if need be; -errno. Content isn't copied. */
+/**
+ * The inode of a node, taken over from the read-only root if need be; -errno. Content isn't copied.
+ */
 export function copyUp(context: FsContext, node: FsNode): Inode | number {
   if (node instanceof Inode) return node;
   if (!(node instanceof RootNode)) return E.EPERM;

@@ -1,6 +1,6 @@
 /**
- * open(2): from a path and flags to an open file. Used by the open family of handlers and by whoever
- * opens files for the guest (execve, /proc links).
+ * open(2): from a path and flags to an open file. Used by the open family of handlers and by
+ * whoever opens files for the guest (execve, /proc links).
  */
 import { E } from '../../abi/errno.ts';
 import { O, S } from '../../abi/fs.ts';
@@ -54,7 +54,9 @@ export interface OpenRequest {
   readonly resolve: number;
 }
 
-/** The open file (without references yet), or -errno, or `blocked` (a FIFO's other side is awaited). */
+/**
+ * The open file (without references yet), or -errno, or `blocked` (a FIFO's other side is awaited).
+ */
 export function openPath(
   context: FsContext,
   task: Task,

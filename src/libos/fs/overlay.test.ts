@@ -1,9 +1,10 @@
 /** Tests of the overlay: copy-up, whiteouts, names, lives of inodes, limits, deltas. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FsGuest, type GuestStat } from '../../../test/support/fs-guest.ts';
+import { Records } from '../../../test/support/records.ts';
 import { E } from '../../abi/errno.ts';
 import { AT, O, RENAME, S } from '../../abi/fs.ts';
-import { FsGuest, type GuestStat, MemoryRecords } from './guest.fixture.ts';
 
 const LONG = Buffer.alloc(200_000, 'a long file of the root. ');
 const ROOT = {
@@ -22,7 +23,7 @@ const statOf = (stat: GuestStat | number): GuestStat => {
 };
 
 const reloaded = (guest: FsGuest): void => {
-  const records = new MemoryRecords();
+  const records = new Records();
   guest.kernel.save(records, 'all');
   guest.load(records);
 };
@@ -57,7 +58,7 @@ test('opening for writing copies no content', () => {
   assert.equal(guest.pread(fd, 3, 99_999), expected.toString('latin1', 99_999, 100_002));
 });
 
-test('copied-up metadata is the root\'s, and changes alone', () => {
+test("copied-up metadata is the root's, and changes alone", () => {
   const guest = new FsGuest(ROOT);
   const before = statOf(guest.stat('/etc/conf/b'));
   assert.equal(guest.call('chmod', guest.path('/etc/conf/b'), 0o640), 0);
@@ -146,14 +147,7 @@ test('a file that outlives its directory is saved and loaded', () => {
 test('renameat2: exchange and no-replace', () => {
   const guest = new FsGuest(ROOT);
   const rename = (from: string, to: string, flags: number): number =>
-    guest.call(
-      'renameat2',
-      AT.FDCWD,
-      guest.path(from),
-      AT.FDCWD,
-      guest.path(to, 1),
-      flags,
-    );
+    guest.call('renameat2', AT.FDCWD, guest.path(from), AT.FDCWD, guest.path(to, 1), flags);
   assert.equal(rename('/etc/passwd', '/usr/long', RENAME.NOREPLACE), E.EEXIST);
   assert.equal(rename('/etc/passwd', '/usr/none', RENAME.EXCHANGE), E.ENOENT);
   assert.equal(rename('/etc/passwd', '/usr/none', RENAME.WHITEOUT), E.EINVAL);
@@ -238,7 +232,11 @@ test('positions of getdents stay right while names come and go, and over a load'
   seen.length = 0;
   while (take(4096) > 0);
   assert.equal(seen.length, expected.length - 1);
-  assert.equal(guest.call('getdents64', fd, guest.buffer, 10), 0, 'at the end nothing is too small');
+  assert.equal(
+    guest.call('getdents64', fd, guest.buffer, 10),
+    0,
+    'at the end nothing is too small',
+  );
   guest.call('lseek', fd, 0, 0);
   assert.equal(guest.call('getdents64', fd, guest.buffer, 10), E.EINVAL);
 });
@@ -249,16 +247,16 @@ test('a delta of a large directory and a large file is small', () => {
   for (let index = 0; index < 2000; index += 1) guest.writeFile(`/d/file-${index}`, 'x');
   const fd = guest.open('/d/file-0', O.RDWR);
   guest.pwrite(fd, Buffer.alloc(1_000_000, 'y'), 0);
-  const records = new MemoryRecords();
+  const records = new Records();
   guest.kernel.save(records, 'all');
-  records.putBytes = 0;
+  records.clearCounts();
   guest.kernel.save(records, 'changes');
-  assert.equal(records.putBytes, 0);
+  assert.equal(records.counts.putBytes, 0);
   guest.pwrite(fd, Buffer.from('z'), 500_000);
   guest.writeFile('/d/one-more', 'x');
   guest.call('unlink', guest.path('/d/file-7'));
   guest.kernel.save(records, 'changes');
-  assert.ok(records.putBytes < 16_384, `${records.putBytes} bytes`);
+  assert.ok(records.counts.putBytes < 16_384, `${records.counts.putBytes} bytes`);
   guest.load(records);
   assert.equal((guest.readdir('/d', 65_536) as string[]).length, 2000);
   assert.equal(guest.stat('/d/file-7'), E.ENOENT);

@@ -1,9 +1,9 @@
 /** Tests of the path walk and of the calls with directory descriptors. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FsGuest } from '../../../test/support/fs-guest.ts';
 import { E } from '../../abi/errno.ts';
 import { AT, O, RESOLVE, S } from '../../abi/fs.ts';
-import { FsGuest } from './guest.fixture.ts';
 
 const ROOT = {
   '/a/b/c': 'c',

@@ -1,6 +1,6 @@
 /**
- * PlacedFile: an open file that has a name in the file system (or had one). PathFile is one of O_PATH,
- * which can only be looked at and walked from; SeekableFile one with a position.
+ * PlacedFile: an open file that has a name in the file system (or had one). PathFile is one of
+ * O_PATH, which can only be looked at and walked from; SeekableFile one with a position.
  */
 import { E } from '../../abi/errno.ts';
 import { SEEK } from '../../abi/fs.ts';
@@ -96,7 +96,9 @@ export abstract class SeekableFile extends PlacedFile {
 
   abstract get sizeBytes(): number;
 
-  /** Some bytes at `offset`, at least one unless it is the end; -errno. Valid until the next call. */
+  /**
+   * Some bytes at `offset`, at least one unless it is the end; -errno. Valid until the next call.
+   */
   abstract override readAt(offset: number, count: number): Uint8Array | number;
 
   override read(count: number): Uint8Array | number {

@@ -185,7 +185,8 @@ function fdInfoDirectory(process: Process): Generated {
         const flags =
           (file.flags | (process.files.closeOnExec(Number(name)) ? 0o2000000 : 0)) >>> 0;
         const { device, inode } = file.stat();
-        return `pos:\t${offset}\nflags:\t0${flags.toString(8)}\nmnt_id:\t${device}\nino:\t${inode}\n`;
+        const head = `pos:\t${offset}\nflags:\t0${flags.toString(8)}\n`;
+        return `${head}mnt_id:\t${device}\nino:\t${inode}\n`;
       });
     },
   };

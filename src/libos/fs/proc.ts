@@ -1,6 +1,7 @@
 /**
  * /proc: what a guest reads of itself and of the machine. Made from the library OS's own state and
- * from `lvm.machine()`; nothing of the host's /proc is ever shown. Processes are in proc-process.ts.
+ * from `lvm.machine()`; nothing of the host's /proc is ever shown. Processes are in
+ * proc-process.ts.
  */
 import type { Process } from '../process.ts';
 import type { FsContext } from './context.ts';
@@ -51,7 +52,8 @@ function meminfo(context: FsContext): string {
   ];
   const rows = lines.map(([name, bytes]) => `${`${name}:`.padEnd(16)}${kib(bytes)} kB\n`);
   const huge = ['HugePages_Total', 'HugePages_Free', 'HugePages_Rsvd', 'HugePages_Surp'];
-  return `${rows.join('')}${huge.map((name) => `${name}:       0\n`).join('')}Hugepagesize:       2048 kB\n`;
+  const hugeRows = huge.map((name) => `${name}:       0\n`).join('');
+  return `${rows.join('')}${hugeRows}Hugepagesize:       2048 kB\n`;
 }
 
 function stat(context: FsContext): string {

@@ -1,6 +1,7 @@
 /**
- * RegularFile: a regular file that is open, be it the overlay's or the read-only root's. The latter is
- * open for reading only; when somebody else's write brings the file into the overlay, it reads there.
+ * RegularFile: a regular file that is open, be it the overlay's or the read-only root's. The latter
+ * is open for reading only; when somebody else's write brings the file into the overlay, it reads
+ * there.
  */
 import { E } from '../../abi/errno.ts';
 import { O, SEAL, SEEK } from '../../abi/fs.ts';

@@ -1,4 +1,6 @@
-/** rename(2) and renameat2(2), with the order of checks that Linux has. Used by syscalls/path.ts. */
+/**
+ * rename(2) and renameat2(2), with the order of checks that Linux has. Used by syscalls/path.ts.
+ */
 import { E } from '../../abi/errno.ts';
 import { RENAME } from '../../abi/fs.ts';
 import type { FsContext } from './context.ts';
@@ -51,7 +53,9 @@ const isSame = (left: FsNode, right: FsNode): boolean =>
   left === right ||
   (left instanceof RootNode && right instanceof RootNode && left.rootPath === right.rootPath);
 
-/** Renames `from` to `to`; 0 or -errno. `flags` has RENAME_NOREPLACE or RENAME_EXCHANGE, not both. */
+/**
+ * Renames `from` to `to`; 0 or -errno. `flags` has RENAME_NOREPLACE or RENAME_EXCHANGE, not both.
+ */
 export function rename(context: FsContext, from: Found, to: Found, flags: number): number {
   const refused = refusal(from, to, flags);
   if (refused < 0) return refused;

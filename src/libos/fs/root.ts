@@ -1,14 +1,16 @@
 /**
- * The read-only root as the path walk sees it: RootNode, one file of it that the overlay has not taken
- * over, and RootCache, which remembers what the LVM API said of the root (it never changes), within
- * limits. Nothing here is saved.
+ * The read-only root as the path walk sees it: RootNode, one file of it that the overlay has not
+ * taken over, and RootCache, which remembers what the LVM API said of the root (it never changes),
+ * within limits. Nothing here is saved.
  */
 import { E } from '../../abi/errno.ts';
 import type { FileType, Lvm, RootEntry, RootStat } from '../../lvm/api.ts';
 import type { FsNode, Listed } from './node.ts';
 import { DEVICE, type FileStat, fileTime, TYPE_BITS } from './stat.ts';
 
-/** A program's libraries, locales and scripts are some thousand names; each takes some 300 bytes. */
+/**
+ * A program's libraries, locales and scripts are some thousand names; each takes some 300 bytes.
+ */
 const STATS_MAX = 16_384;
 /** Names in all remembered lists together. */
 const LISTED_MAX = 65_536;

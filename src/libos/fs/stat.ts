@@ -1,6 +1,6 @@
 /**
- * FileStat: what the stat family tells of a file, whatever its kind, and its encoding for the guest.
- * Made by nodes and open files; encoded by syscalls/stat.ts. Holds no state.
+ * FileStat: what the stat family tells of a file, whatever its kind, and its encoding for the
+ * guest. Made by nodes and open files; encoded by syscalls/stat.ts. Holds no state.
  */
 import { S, STAT, STATX, STATX_BASIC_STATS, STATX_BTIME, STATX_MNT_ID } from '../../abi/fs.ts';
 import type { FileType } from '../../lvm/api.ts';

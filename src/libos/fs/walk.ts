@@ -1,6 +1,6 @@
 /**
- * The path walk (path_resolution(7)): from a path to what it names, through overlay, root and generated
- * trees alike. Used by all handlers that take paths.
+ * The path walk (path_resolution(7)): from a path to what it names, through overlay, root and
+ * generated trees alike. Used by all handlers that take paths.
  */
 import { E } from '../../abi/errno.ts';
 import { NAME_MAX, RESOLVE, SYMLINKS_MAX } from '../../abi/fs.ts';

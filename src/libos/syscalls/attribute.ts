@@ -48,7 +48,7 @@ function changeFile(task: Task, fd: number, apply: Change, evenPath = false): nu
   return file instanceof PlacedFile ? change(task, file.place.node(), apply) : 0;
 }
 
-/* --- mode and owner ------------------------------------------------------------------------------ */
+/* --- mode and owner --- */
 
 const setMode =
   (mode: number): Change =>
@@ -105,7 +105,7 @@ export const fchownat: Handler = (task, args) => {
   return changeAt(task, args.int(0), args.pointer(1), flags, apply);
 };
 
-/* --- times --------------------------------------------------------------------------------------- */
+/* --- times --- */
 
 /** null leaves a time as it is; 'now' is the time of the change. */
 type NewTime = FileTime | 'now' | null;
@@ -191,7 +191,7 @@ export const utime: Handler = (task, args) => {
   return changeAt(task, AT.FDCWD, args.pointer(0), 0, apply);
 };
 
-/* --- size ---------------------------------------------------------------------------------------- */
+/* --- size --- */
 
 export const truncate: Handler = (task, args) => {
   const size = args.long(1);
@@ -205,7 +205,7 @@ export const truncate: Handler = (task, args) => {
   return change(task, node, (inode) => inode.truncate(size));
 };
 
-/* --- extended attributes ------------------------------------------------------------------------- */
+/* --- extended attributes --- */
 
 const XATTR_CREATE = 1;
 const XATTR_REPLACE = 2;

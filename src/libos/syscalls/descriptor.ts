@@ -82,7 +82,7 @@ export const lseek: Handler = (task, args) => {
   return file.seek(args.long(1), args.uint(2));
 };
 
-/* --- fcntl --------------------------------------------------------------------------------------- */
+/* --- fcntl --- */
 
 const SETTABLE = O.APPEND | O.NONBLOCK | O.NOATIME | O.ASYNC | O.DIRECT;
 /** What an O_PATH descriptor can do. */
@@ -169,7 +169,7 @@ function addSeals(file: OpenFile, seals: number): number {
   return 0;
 }
 
-/* --- ioctl --------------------------------------------------------------------------------------- */
+/* --- ioctl --- */
 
 export const ioctl: Handler = (task, args): Outcome => {
   const fd = args.int(0);
@@ -198,7 +198,7 @@ export const ioctl: Handler = (task, args): Outcome => {
   }
 };
 
-/* --- size and durability ------------------------------------------------------------------------- */
+/* --- size and durability --- */
 
 /** A reply can't leave before its state is on every backup: there is nothing to wait for. */
 export const fsync: Handler = (task, args) => {

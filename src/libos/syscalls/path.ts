@@ -1,4 +1,6 @@
-/** Calls that take paths: open, and what makes, removes and renames names; with their table rows. */
+/**
+ * Calls that take paths: open, and what makes, removes and renames names; with their table rows.
+ */
 import { E } from '../../abi/errno.ts';
 import { AT, O, OPEN_HOW, PATH_MAX, RENAME, RESOLVE, S } from '../../abi/fs.ts';
 import type { GuestAddress } from '../../base/ids.ts';
@@ -17,7 +19,7 @@ import { install } from './descriptor.ts';
 import { readPath } from './path-argument.ts';
 import * as stat from './stat.ts';
 
-/* --- open ---------------------------------------------------------------------------------------- */
+/* --- open --- */
 
 function openAt(
   task: Task,
@@ -96,7 +98,7 @@ const openat2: Handler = (task, args) => {
   return openAt(task, args.int(0), args.pointer(1), flags, mode, resolve);
 };
 
-/* --- names --------------------------------------------------------------------------------------- */
+/* --- names --- */
 
 /** Where a name is to be made or taken away; -errno. */
 function findName(task: Task, dirfd: number, address: GuestAddress): Found | number {
@@ -236,7 +238,7 @@ const renameat: Handler = (task, args) =>
 const renameat2: Handler = (task, args) =>
   renameOn(task, [args.int(0), args.pointer(1)], [args.int(2), args.pointer(3)], args.uint(4));
 
-/* --- readlink and the working directory ---------------------------------------------------------- */
+/* --- readlink and the working directory --- */
 
 function readlinkOn(task: Task, dirfd: number, args: Args, first: number): number {
   const size = args.int(first + 2);

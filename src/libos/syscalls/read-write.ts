@@ -1,6 +1,7 @@
 /**
- * read, write and their relatives. Regular files are served whole, straight between the guest's memory
- * and the pages of the file; all others by what one `read` or `write` of the file gives, and block.
+ * read, write and their relatives. Regular files are served whole, straight between the guest's
+ * memory and the pages of the file; all others by what one `read` or `write` of the file gives, and
+ * block.
  */
 import { E } from '../../abi/errno.ts';
 import { O, RWF, S } from '../../abi/fs.ts';
@@ -31,7 +32,7 @@ const canWrite = (file: OpenFile): boolean =>
 const isStream = (file: OpenFile): boolean =>
   file instanceof PipeEnd || file instanceof Socket || file instanceof ConsoleFile;
 
-/* --- reading ------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 /** Reads into the context's vector, which is set. */
 export function readVector(task: Task, file: OpenFile, offset: number, flags = 0): Outcome {
@@ -92,7 +93,7 @@ function readAt(task: Task, file: OpenFile, offset: number): number {
   return arrived < view.length ? E.EFAULT : arrived;
 }
 
-/* --- writing ------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 /** Writes the context's vector, which is set. */
 export function writeVector(task: Task, file: OpenFile, offset: number, flags = 0): Outcome {
@@ -180,7 +181,7 @@ function wait(task: Task, file: OpenFile, done: number, flags: number): Outcome 
   return task.waitOn(file.queue);
 }
 
-/* --- handlers ------------------------------------------------------------------------------------ */
+/* --- handlers --- */
 
 export const read: Handler = (task, args) => {
   const file = task.files.get(args.int(0));
@@ -261,7 +262,7 @@ export const pwritev2: Handler = (task, args) => {
   return vectored(task, args, offset, flags, writeVector);
 };
 
-/* --- from file to file --------------------------------------------------------------------------- */
+/* --- from file to file --- */
 
 /** The offset behind a pointer; null without one. */
 function offsetAt(task: Task, args: Args, index: number): number | null {

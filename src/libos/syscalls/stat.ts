@@ -86,7 +86,7 @@ export const statx: Handler = (task, args) => {
   return 0;
 };
 
-/* --- statfs -------------------------------------------------------------------------------------- */
+/* --- statfs --- */
 
 function putStatfs(task: Task, device: number, address: GuestAddress): number {
   const bytes = task.kernel.fs.context.scratch.subarray(0, STATFS.sizeBytes).fill(0);
@@ -130,7 +130,7 @@ export const fstatfs: Handler = (task, args) => {
   return file === null ? E.EBADF : putStatfs(task, file.stat().device, args.pointer(1));
 };
 
-/* --- access -------------------------------------------------------------------------------------- */
+/* --- access --- */
 
 /** The guest is its own root: it may do all but execute what has no execute bit. */
 function accessAt(task: Task, dirfd: number, address: GuestAddress, mode: number, flags: number) {
@@ -157,7 +157,7 @@ export const faccessat2: Handler = (task, args) => {
   return accessAt(task, args.int(0), args.pointer(1), args.uint(2), flags);
 };
 
-/* --- getdents ------------------------------------------------------------------------------------ */
+/* --- getdents --- */
 
 const D_TYPES: Readonly<Record<FileType, number>> = {
   file: DT.file,

@@ -1,67 +1,29 @@
 /**
- * FsGuest: a guest without a program, for tests of the file system: it makes file system calls through
- * the whole library OS on a simulated host, and can be saved and loaded at any moment.
+ * FsGuest: a guest without a program, for tests of the file system: it makes file system calls
+ * through the whole library OS on a simulated host, and can be saved and loaded at any moment.
  */
-import { AT } from '../../abi/fs.ts';
-import type { SyscallName } from '../../abi/syscalls.ts';
-import { assert } from '../../base/assert.ts';
-import type { RootSpec } from '../../host/sim/root.ts';
-import { SimHost } from '../../host/sim/sim-host.ts';
-import type { Lvm, LvmClient, RecordSink, RecordSource } from '../../lvm/api.ts';
-import { Kernel } from '../kernel.ts';
-import { KIND } from '../kinds-ids.ts';
+import { AT } from '../../src/abi/fs.ts';
+import type { SyscallName } from '../../src/abi/syscalls.ts';
+import { assert } from '../../src/base/assert.ts';
+import type { RootSpec } from '../../src/host/sim/root.ts';
+import { SimHost } from '../../src/host/sim/sim-host.ts';
+import { Kernel } from '../../src/libos/kernel.ts';
+import { KIND } from '../../src/libos/kinds-ids.ts';
+import type { Lvm, LvmClient, RecordSource } from '../../src/lvm/api.ts';
 
-/** Records in memory, as a backup would hold them. */
-export class MemoryRecords implements RecordSink, RecordSource {
-  readonly #records = new Map<number, Map<number, Buffer>>();
-  /** Bytes put since it was last cleared. */
-  putBytes = 0;
-  putCount = 0;
-
-  put(object: number, part: number, bytes: Uint8Array): void {
-    let parts = this.#records.get(object);
-    if (parts === undefined) {
-      parts = new Map();
-      this.#records.set(object, parts);
+/** All records as text, to compare two; but tasks, whose last call is saved only if it waits. */
+export function digest(records: RecordSource): string {
+  const lines: string[] = [];
+  for (const object of records.objects()) {
+    const head = Buffer.from(records.get(object, 0) ?? []);
+    if (head.readUInt16LE(0) === KIND.task) continue;
+    for (const part of records.parts(object)) {
+      // A file's last page ends where the file ended when it was written; the rest is zeros.
+      const hex = Buffer.from(records.get(object, part) ?? []).toString('hex');
+      lines.push(`${object} ${part} ${hex.replace(/(00)+$/, '')}`);
     }
-    parts.set(part, Buffer.from(bytes));
-    this.putBytes += bytes.length;
-    this.putCount += 1;
   }
-
-  remove(object: number, part: number): void {
-    this.#records.get(object)?.delete(part);
-  }
-
-  removeObject(object: number): void {
-    this.#records.delete(object);
-  }
-
-  objects(): Iterable<number> {
-    return this.#records.keys();
-  }
-
-  /** In descending order: nobody may depend on any order. */
-  parts(object: number): Iterable<number> {
-    return [...(this.#records.get(object)?.keys() ?? [])].reverse();
-  }
-
-  get(object: number, part: number): Uint8Array | null {
-    return this.#records.get(object)?.get(part) ?? null;
-  }
-
-  /** All records as text, to compare two; but tasks, whose last call is saved only if it waits. */
-  digest(): string {
-    const lines: string[] = [];
-    for (const [object, parts] of this.#records) {
-      if (parts.get(0)?.readUInt16LE(0) === KIND.task) continue;
-      for (const [part, bytes] of parts) {
-        // A file's last page ends where the file ended when it was written; the rest is zeros.
-        lines.push(`${object} ${part} ${bytes.toString('hex').replace(/(00)+$/, '')}`);
-      }
-    }
-    return lines.sort().join('\n');
-  }
+  return lines.sort().join('\n');
 }
 
 const UPCALLS = [
