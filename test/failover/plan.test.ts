@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FAULT_POINTS } from '../../src/base/fault-points.ts';
+import { FAULT_POINTS, type FaultPoint } from '../../src/base/fault-points.ts';
 import { planPair, planTakeovers, pointsAt } from './plan.ts';
 
 test('every fault point is somebody’s', () => {
@@ -11,18 +11,25 @@ test('every fault point is somebody’s', () => {
 });
 
 test('with two replicas the next victim is known', () => {
-  const plan = planPair(['delta-sent', 'during-apply', 'during-join', 'after-release']);
-  const summary = plan.map(({ victim, primaryBefore, primaryAfter }) => {
-    return [victim, primaryBefore, primaryAfter];
-  });
-  // 1 dies, 2 goes on with 3; 3 dies, 4 comes; 4 is killed, 5 dies, 6 comes; 2 dies, 6 goes on.
-  assert.deepEqual(summary, [
+  const summary = (points: readonly FaultPoint[]): number[][] => {
+    return planPair(points).map(({ victim, primaryBefore, primaryAfter }) => {
+      return [victim, primaryBefore, primaryAfter];
+    });
+  };
+  // Each primary in turn.
+  assert.deepEqual(summary(['delta-sent', 'after-release', 'delta-sent']), [
     [1, 1, 2],
-    [3, 2, 2],
-    [5, 2, 2],
-    [2, 2, 6],
+    [2, 2, 3],
+    [3, 3, 4],
   ]);
-  assert.equal(plan[2]?.fault, '5:during-join:1=kill');
+  // 2 dies, 3 comes; 3 is killed, 4 dies, 5 comes; 5 dies.
+  assert.deepEqual(summary(['during-apply', 'during-join', 'backup-before-ack']), [
+    [2, 1, 1],
+    [4, 1, 1],
+    [5, 1, 1],
+  ]);
+  assert.equal(planPair(['during-join'])[0]?.fault, '3:during-join:1=kill');
+  assert.throws(() => planPair(['delta-sent', 'during-apply']), /mixed/);
 });
 
 test('with three, two die at each step', () => {

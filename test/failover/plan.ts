@@ -54,9 +54,12 @@ const epochsBefore = 150;
 
 /**
  * With two replicas: each point in turn. A joining replica comes because the test kills the backup
- * that was there; its death is the second of that step.
+ * that was there; its death is the second of that step. Points of primaries and others must not be
+ * mixed: a primary counts its passes while backups die, and both would go at once.
  */
 export function planPair(points: readonly FaultPoint[]): Death[] {
+  const primaries = points.filter((point) => places[point] === 'primary').length;
+  if (primaries !== 0 && primaries !== points.length) throw new Error('mixed points');
   let [primary, backup, next] = [1, 2, 3];
   return points.map((point) => {
     const place = places[point];

@@ -134,7 +134,10 @@ export class Program {
   describe(): string {
     const end = this.#exit === null ? 'running' : exitText(this.#exit);
     const tail = (stream: Stream): string => {
-      const end = [...this.#lines[stream].slice(-40), this.#rest[stream]].join('\n');
+      // What `run --json` tells several times a second says little here.
+      const isTelling = (line: string): boolean => !line.startsWith('{"event":"statistics"');
+      const lines = this.#lines[stream].slice(-1000).filter(isTelling).slice(-40);
+      const end = [...lines, this.#rest[stream]].join('\n');
       return end.slice(-3000).trimEnd().replaceAll('\n', '\n    ');
     };
     return `  ${this.title} (pid ${this.pid}, ${end})
