@@ -42,7 +42,7 @@ export class EventFd extends OpenFile {
   }
 
   override write(data: Uint8Array, _task: Task): number {
-    if (data.length < 8) return E.EINVAL;
+    if (data.length !== 8) return E.EINVAL;
     const bytes = Buffer.from(data.buffer, data.byteOffset, 8);
     const added = bytes.readBigUInt64LE();
     if (added > COUNT_MAX) return E.EINVAL;

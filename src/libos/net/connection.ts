@@ -30,27 +30,36 @@ export const crossed = (pair: BufferPair): BufferPair => ({
 
 /** Ends a connection that nobody accepted: its other end sees a reset. */
 export function refuse(pair: BufferPair): void {
-  pair.outgoing.isReset = true;
+  resetPeer(pair, false);
   endBuffers(pair, null);
+  pair.outgoing.reader?.queue.wake();
+}
+
+/**
+ * Tells the other end of a reset. To a TCP end that knew that nothing more comes it is a broken pipe:
+ * reading still gives the end, and writing fails.
+ */
+function resetPeer({ incoming, outgoing }: BufferPair, isAfterEnd: boolean): void {
+  if (outgoing.isReset) return;
+  if (isAfterEnd) incoming.isWriterDone = true;
+  else outgoing.isReset = true;
+  const peer = outgoing.reader;
+  if (peer === null) return;
+  peer.pendingError = isAfterEnd ? E.EPIPE : E.ECONNRESET;
+  peer.touch();
 }
 
 /** Ends one side. `owner` is the socket that had it, if any. */
 function endBuffers({ incoming, outgoing }: BufferPair, owner: Socket | null): void {
-  const peer = outgoing.reader ?? incoming.writer;
   if (incoming.reader === owner) incoming.reader = null;
   if (outgoing.writer === owner) outgoing.writer = null;
   outgoing.isWriterDone = true;
   incoming.isReaderDone = true;
   incoming.clear();
-  if (outgoing.isReset && peer !== null) {
-    peer.pendingError = E.ECONNRESET;
-    peer.touch();
-  }
   incoming.touch();
   outgoing.touch();
   incoming.letGo();
   outgoing.letGo();
-  peer?.queue.wake();
 }
 
 export class Connection {
@@ -79,6 +88,30 @@ export class Connection {
     return this.incoming.isWriterDone && this.outgoing.isReaderDone;
   }
 
+  /** The other end said that nothing more comes, and did not reset. */
+  get isOrderlyEnd(): boolean {
+    return this.incoming.isWriterDone && !this.incoming.isReset;
+  }
+
+  /** TCP: ended both ways, reset by the other end, or by our writing to one that was gone. */
+  get isOver(): boolean {
+    if (this.incoming.isReset || (this.isPeerGone && this.outgoing.isReset)) return true;
+    return this.incoming.isWriterDone && this.outgoing.isWriterDone;
+  }
+
+  /** We wrote to an end that was gone, and it has answered with a reset. */
+  break(): void {
+    this.outgoing.isWriterDone = true;
+    this.outgoing.isReset = true;
+    this.outgoing.touch();
+    const { peer } = this;
+    if (peer === null) return;
+    // It had only shut down: our bytes reset it too.
+    peer.pendingError = E.ECONNRESET;
+    peer.touch();
+    peer.queue.wake();
+  }
+
   /** Nothing more will come. */
   get isReadDone(): boolean {
     return this.incoming.isWriterDone || this.incoming.isReaderDone;
@@ -94,7 +127,8 @@ export class Connection {
     const isPeek = (flags & MSG.peek) !== 0;
     const wasWritable = this.incoming.isWritable;
     const chunk = this.incoming.take(scratch, isPeek, byWriter);
-    if (chunk.count === 0 && !this.isReadDone) return E.EAGAIN;
+    const isEmpty = chunk.count === 0 && chunk.files.length === 0 && this.incoming.isEmpty;
+    if (isEmpty && !this.isReadDone) return E.EAGAIN;
     if (!wasWritable && this.incoming.isWritable) this.incoming.writer?.queue.wake(OUT);
     const { count, wholeBytes, files, credentials } = chunk;
     const bytes = scratch.subarray(0, count);
@@ -148,7 +182,12 @@ export class Connection {
 
   /** Closes this end; bytes that were not read reset the connection, as does `isAbort`. */
   close(isAbort: boolean): void {
-    if (!this.incoming.isEmpty || isAbort) this.outgoing.isReset = true;
+    const { peer } = this;
+    const isReset = (this.incoming.length > 0 || isAbort) && !(this.isOver && !this.#isUnix);
+    const wasEnded = this.outgoing.isWriterDone;
+    if (isReset) resetPeer(this, wasEnded && !this.#isUnix);
     endBuffers(this, this.#owner);
+    // A TCP peer that knows of the end is told nothing more by closing.
+    if (this.#isUnix || isReset || !wasEnded) peer?.queue.wake();
   }
 }

@@ -16,7 +16,11 @@ const PEEK_BYTES_MAX = 65_536;
 /** To find out whether a stream is readable, so much is read. */
 const PROBE_BYTES = 4096;
 
-type Readability = 'no' | 'yes' | 'unknown';
+/**
+ * `hint`: an upcall said so, perhaps about bytes that were read meanwhile. `unknown`: new or restored; its
+ * edge may have come before we listened.
+ */
+type Readability = 'no' | 'yes' | 'hint' | 'unknown';
 
 /** The socket that a stream belongs to. */
 export interface StreamHolder {
@@ -29,7 +33,6 @@ export class HostStream {
   readonly #lvm: Lvm;
   readonly #holder: StreamHolder;
   readonly handle: Handle;
-  /** A new or restored stream may have had its edge before we listened. */
   #readable: Readability = 'unknown';
   #isWritable = true;
   /** The peer has ended its side, or so the host says; what it sent before may still come. */
@@ -48,15 +51,15 @@ export class HostStream {
     this.handle = stream;
   }
 
-  get isWriteShut(): boolean {
-    return this.#isWriteShut;
+  get isOver(): boolean {
+    return this.#isReset || (this.#isEnded && this.#isWriteShut);
   }
 
   /** An upcall; gives the poll bits that may be new. */
   ready(events: number): number {
     let poll = 0;
     if ((events & READY.in) !== 0) {
-      this.#readable = 'yes';
+      if (this.#readable === 'no') this.#readable = 'hint';
       poll |= IN;
     }
     if ((events & READY.out) !== 0) {
@@ -168,12 +171,16 @@ export class HostStream {
     this.#lvm.streamClose(this.handle, isReset || this.#peeked.length > 0);
   }
 
-  /** Poll bits but POLL.error, which is the socket's. Finds out what is not known. */
-  poll(): number {
-    if (this.#readable === 'unknown') this.#fill(PROBE_BYTES);
+  /**
+   * Poll bits but POLL.error, which is the socket's. A blocking socket that is said to be readable must be,
+   * or its reader hangs; others pay for a wrong hint with one -EAGAIN, which is cheaper than to look.
+   */
+  poll(isBlocking: boolean): number {
+    const isUnsure = this.#readable === 'unknown' || (this.#readable === 'hint' && isBlocking);
+    if (isUnsure) this.#fill(PROBE_BYTES);
     if (this.#isReset) return IN | OUT | POLL.rdhup | POLL.hup;
     let events = 0;
-    if (this.#readable === 'yes' || this.#peeked.length > 0) events |= IN;
+    if (this.#readable !== 'no' || this.#peeked.length > 0) events |= IN;
     const isReadDone = this.#isEnded || this.#sawHangup || this.#isReadShut;
     if (isReadDone) events |= IN | POLL.rdhup;
     if (this.#isWritable || this.#isWriteShut) events |= OUT;

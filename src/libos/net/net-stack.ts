@@ -16,7 +16,6 @@ import { covers, Ports, type PortUser } from './ports.ts';
 import type { Socket } from './socket.ts';
 import { TcpSocket } from './tcp-socket.ts';
 import { UdpSocket } from './udp-socket.ts';
-import type { UnixAddress } from './unix-address.ts';
 import { UnixDatagramSocket } from './unix-datagram.ts';
 import { UnixStreamSocket } from './unix-stream.ts';
 
@@ -87,15 +86,12 @@ export class NetStack extends KernelObject {
     return port;
   }
 
-  /** An abstract name of five hexadecimal digits that nobody has (autobind of unix(7)). */
-  takeAbstractName(): UnixAddress {
-    for (;;) {
-      const name = (this.#nextAbstract % 0x10_0000).toString(16).padStart(5, '0');
-      this.#nextAbstract += 1;
-      this.touch();
-      const address: UnixAddress = { name: `\0${name}`, key: `\0${name}` };
-      if (!this.unixNames.has(address.key)) return address;
-    }
+  /** The next abstract name of five hexadecimal digits (autobind of unix(7)). */
+  takeAbstractName(): string {
+    const name = (this.#nextAbstract % 0x10_0000).toString(16).padStart(5, '0');
+    this.#nextAbstract += 1;
+    this.touch();
+    return `\0${name}`;
   }
 
   /** The listener that a connection to `target` inside the guest reaches, or null. */

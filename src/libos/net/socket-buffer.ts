@@ -117,10 +117,11 @@ export class SocketBuffer extends KernelObject {
       const next = this.#runs.find((run) => run.start > from);
       if (next !== undefined) limit = Math.min(limit, next.start - from);
     }
-    if (limit <= 0) return NO_CHUNK;
+    if (this.#ring.length === 0) return NO_CHUNK;
     const credentials = this.#sender(from);
     const count = this.#ring.peek(target.subarray(0, limit));
-    const files = mark !== undefined && mark.start < from + count ? mark.files : NO_FILES;
+    const isReached = mark !== undefined && (mark.start <= from || mark.start < from + count);
+    const files = isReached ? mark.files : NO_FILES;
     if (isPeek) for (const file of files) file.retain();
     else {
       if (files.length > 0) this.#marks.shift();

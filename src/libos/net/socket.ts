@@ -6,7 +6,7 @@
 import { E } from '../../abi/errno.ts';
 import { O } from '../../abi/event.ts';
 import { S } from '../../abi/fs.ts';
-import { IOCTL } from '../../abi/net.ts';
+import { IOCTL, MSG } from '../../abi/net.ts';
 import type { Decoder, Encoder } from '../../base/codec.ts';
 import type { ObjectId } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
@@ -111,6 +111,10 @@ export abstract class Socket extends OpenFile {
   abstract send(data: Uint8Array, message: Outgoing, task: Task): number;
   /** Up to `count` bytes, by MSG_ flags. */
   abstract receive(count: number, flags: number, task: Task): Received | number;
+  /** Whether a message with control data may be sent now: 0, or -errno that goes before theirs. */
+  checkSend(): number {
+    return 0;
+  }
   /** Bytes that can be read now (FIONREAD). */
   abstract available(): number;
 
@@ -143,6 +147,11 @@ export abstract class Socket extends OpenFile {
     return error;
   }
 
+  /** Whether a call with these MSG_ flags waits. */
+  protected waits(flags: number): boolean {
+    return (this.flags & O.nonblock) === 0 && (flags & MSG.dontwait) === 0;
+  }
+
   override describe(): string {
     return `socket:[${this.id}]`;
   }
@@ -152,6 +161,7 @@ export abstract class Socket extends OpenFile {
   }
 
   override read(count: number, task: Task): Uint8Array | number {
+    if (count === 0) return NOTHING;
     const received = this.receive(count, 0, task);
     if (typeof received === 'number') return received;
     for (const file of received.files) file.release();

@@ -56,6 +56,12 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
   #listener: TcpListener | null = null;
   #stream: HostStream | null = null;
   #connection: Connection | null = null;
+  /** By bind(2): it keeps it when a connection is over. */
+  #isPortChosen = false;
+  #wasRefused = false;
+  /** shutdown(2) without a connection. */
+  #isReadShut = false;
+  #isWriteShut = false;
   /** In the queue of a listener whose backlog is full. */
   #waitingFor: TcpSocket | null = null;
   /** `connect` was told "in progress" and has not yet learned how it ended. */
@@ -93,6 +99,17 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     return this.#stream !== null || this.#connection !== null;
   }
 
+  /** A connection is over, by a reset or because it was refused. */
+  get #isOver(): boolean {
+    return this.#wasRefused || this.#isDead;
+  }
+
+  /** The connection has ended: the socket is closed as far as TCP goes. */
+  get #isDead(): boolean {
+    if (this.#stream !== null) return this.#stream.isOver;
+    return this.#connection?.isOver ?? false;
+  }
+
   get #anyAddress(): string {
     return this.#domain === AF.inet6 ? ANY_V6 : ANY_V4;
   }
@@ -102,10 +119,22 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
   override bind(address: Buffer, _task: Task): number {
     const wanted = decodeInet(address, this.#domain);
     if (typeof wanted === 'number') return wanted;
-    if (this.#local !== null || this.#isConnected) return E.EINVAL;
+    if (!this.#isUnbound) return E.EINVAL;
     if (!isAny(wanted.ip) && !isLoopback(wanted.ip)) return E.EADDRNOTAVAIL;
     if (this.#isV6Only && isV4(wanted.ip)) return E.EINVAL;
-    return this.#take(wanted);
+    this.#leave(false);
+    this.#dropPort();
+    this.#peer = null;
+    const failed = this.#take(wanted);
+    this.#isPortChosen = failed === 0 && wanted.port !== 0;
+    return failed;
+  }
+
+  /** It has no port, or had one only for a connection that is over. */
+  get #isUnbound(): boolean {
+    if (this.#listener !== null || this.#waitingFor !== null) return false;
+    if (this.#isConnected) return this.#isDead && !this.#isPortChosen;
+    return this.#local === null || (this.#wasRefused && !this.#isPortChosen);
   }
 
   /** Takes a port; 0 asks for any. */
@@ -135,14 +164,14 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
   }
 
   override peerAddress(): Buffer | number {
-    if (this.#peer === null || this.#waitingFor !== null) return E.ENOTCONN;
+    if (this.#peer === null || this.#waitingFor !== null || this.#isDead) return E.ENOTCONN;
     return encodeInet(this.#peer, this.#domain);
   }
 
   /* --- listening -------------------------------------------------------------------------------- */
 
   override listen(backlog: number, _task: Task): number {
-    if (this.#isConnected || this.#waitingFor !== null) return E.EINVAL;
+    if (this.#isConnected || this.#isConnectPending) return E.EINVAL;
     if (this.#listener !== null) {
       this.#listener.backlog = backlog;
       this.touch();
@@ -197,9 +226,9 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     if (this.#listener !== null) return E.EISCONN;
     if (this.#isConnectPending) return this.#connectResult();
     if (address.length >= 2 && address.readUInt16LE(0) === AF.unspec) return this.#disconnect();
+    if (this.#isConnected) return E.EISCONN;
     const wanted = decodeInet(address, this.#domain);
     if (typeof wanted === 'number') return wanted;
-    if (this.#isConnected) return E.EISCONN;
     const target = toOwn(wanted);
     if (!isLoopback(target.ip) || (this.#isV6Only && isV4(target.ip))) return E.ENETUNREACH;
     const source = isV4(target.ip) ? LOOPBACK_V4 : LOOPBACK_V6;
@@ -214,8 +243,11 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     const listening = this.kernel.net.findTcpListener(target);
     if (listening === null || listening.#listener === null) {
       this.pendingError = E.ECONNREFUSED;
+      this.#wasRefused = true;
+      this.queue.wake();
       return E.EINPROGRESS;
     }
+    this.#wasRefused = false;
     this.#peer = target;
     if (listening.#listener.isFull) {
       this.#waitingFor = listening;
@@ -229,9 +261,9 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     if (this.#waitingFor !== null) return E.EALREADY;
     this.#isConnectPending = false;
     this.touch();
-    if (this.pendingError === 0) return 0;
-    const error = -this.takeError();
-    this.#peer = null;
+    if (this.pendingError === 0 && !this.#isOver) return 0;
+    const error = this.pendingError === 0 ? E.ECONNABORTED : -this.takeError();
+    this.#disconnect();
     return error;
   }
 
@@ -250,6 +282,7 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
   /** The listener that it waited for is gone. */
   refuse(): void {
     this.#waitingFor = null;
+    this.#wasRefused = true;
     this.pendingError = E.ECONNREFUSED;
     this.touch();
     this.queue.wake();
@@ -257,9 +290,14 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
 
   #disconnect(): number {
     this.#leave(true);
-    this.#dropPort();
-    this.#local = null;
+    if (!this.#isPortChosen) {
+      this.#dropPort();
+      this.#local = null;
+    }
     this.#peer = null;
+    this.#wasRefused = false;
+    this.#isReadShut = false;
+    this.#isWriteShut = false;
     this.touch();
     this.queue.wake();
     return 0;
@@ -272,7 +310,7 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
       return (flags & MSG.oob) !== 0 ? E.EINVAL : E.EAGAIN;
     }
     if (!this.#isConnected) return this.#failUnconnected();
-    if (count === 0) return plainReceived(NOTHING);
+    if (count === 0 && this.available() > 0) return plainReceived(NOTHING);
     const target = this.kernel.net.scratch.take(count);
     const isPeek = (flags & MSG.peek) !== 0;
     let got: number;
@@ -283,13 +321,17 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
       got = typeof received === 'number' ? received : received.bytes.length;
     }
     if (got > 0) return plainReceived(target.subarray(0, got));
-    if (this.pendingError !== 0) return -this.takeError();
+    // After the peer's orderly end reading gives that, whatever writing has met since.
+    const isOrderly = this.#connection?.isOrderlyEnd ?? false;
+    if (this.pendingError !== 0 && !isOrderly) return -this.takeError();
     return got < 0 ? got : plainReceived(NOTHING);
   }
 
-  #failUnconnected(): number {
+  #failUnconnected(): Received | number {
     if (this.#waitingFor !== null) return E.EAGAIN;
-    return this.pendingError !== 0 ? -this.takeError() : E.ENOTCONN;
+    if (this.#listener !== null) return E.ENOTCONN;
+    if (this.pendingError !== 0) return -this.takeError();
+    return this.#isOver || this.#isReadShut ? plainReceived(NOTHING) : E.ENOTCONN;
   }
 
   override send(data: Uint8Array, message: Outgoing, task: Task): number {
@@ -304,15 +346,15 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
   }
 
   #write(data: Uint8Array): number {
-    if (this.#stream !== null) return data.length === 0 ? 0 : this.#stream.write(data);
     const connection = this.#connection;
+    if (this.#isDead) return E.EPIPE;
+    if (this.#stream !== null) return data.length === 0 ? 0 : this.#stream.write(data);
     if (connection === null || connection.outgoing.isWriterDone) return E.EPIPE;
     if (data.length === 0) return 0;
     if (!connection.isPeerGone) return connection.send(data, [], null);
     // As with a real network: the first bytes go out and are answered with a reset.
-    connection.outgoing.isWriterDone = true;
-    connection.outgoing.touch();
-    this.pendingError = connection.incoming.isReset ? E.ECONNRESET : E.EPIPE;
+    connection.break();
+    this.pendingError = E.EPIPE;
     this.touch();
     this.queue.wake();
     return data.length;
@@ -324,14 +366,19 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
 
   override shutdown(how: number): number {
     if (this.#listener !== null) {
-      if (how === SHUT.wr) return E.ENOTCONN;
+      if (how === SHUT.wr) return 0;
       this.#listener.close();
       this.#listener = null;
+      return this.#disconnect();
+    }
+    if (!this.#isConnected || this.#isDead) {
+      // As Linux has it: an error, and yet an effect on poll.
+      if (how !== SHUT.wr) this.#isReadShut = true;
+      if (how !== SHUT.rd) this.#isWriteShut = true;
       this.touch();
       this.queue.wake();
-      return 0;
+      return E.ENOTCONN;
     }
-    if (!this.#isConnected) return E.ENOTCONN;
     if (this.#stream !== null) {
       this.#stream.shutdown(how !== SHUT.wr, how !== SHUT.rd);
       this.queue.wake();
@@ -358,9 +405,11 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     let events: number;
     if (this.#listener !== null) return this.#listener.isReady ? POLL.in | POLL.rdnorm : 0;
     if (this.#waitingFor !== null) events = 0;
-    else if (this.#stream !== null) events = this.#stream.poll();
+    else if (this.#stream !== null) events = this.#stream.poll((this.flags & O.nonblock) === 0);
     else if (this.#connection !== null) events = this.#connection.poll();
     else events = POLL.out | POLL.wrnorm | POLL.hup;
+    if (this.#isOver) events = ERROR_BITS;
+    if (this.#isReadShut) events |= POLL.in | POLL.rdnorm | POLL.rdhup;
     return this.pendingError === 0 ? events : events | ERROR_BITS | POLL.error;
   }
 
@@ -411,6 +460,8 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
   override save(encoder: Encoder): void {
     super.save(encoder);
     encoder.u8(this.#domain).bool(this.#isV6Only).bool(this.#hasPort).bool(this.#isConnectPending);
+    encoder.bool(this.#isReadShut).bool(this.#isWriteShut);
+    encoder.bool(this.#isPortChosen).bool(this.#wasRefused);
     saveEndpoint(encoder, this.#local);
     saveEndpoint(encoder, this.#peer);
     encoder.u32(this.#waitingFor?.id ?? 0);
@@ -427,6 +478,10 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     this.#isV6Only = decoder.bool();
     this.#hasPort = decoder.bool();
     this.#isConnectPending = decoder.bool();
+    this.#isReadShut = decoder.bool();
+    this.#isWriteShut = decoder.bool();
+    this.#isPortChosen = decoder.bool();
+    this.#wasRefused = decoder.bool();
     this.#local = loadEndpoint(decoder);
     this.#peer = loadEndpoint(decoder);
     this.#waitingFor = this.objects.find(decoder.u32(), TcpSocket);

@@ -100,6 +100,18 @@ export class UdpSocket extends Socket implements PortUser {
     return this.#take({ ip: this.#domain === AF.inet6 ? ANY_V6 : ANY_V4, port: 0 });
   }
 
+  /** Where to send: an IPv6 socket takes IPv4 addresses too. */
+  #decode(address: Buffer): Endpoint | number {
+    const isV4Address = address.length >= 2 && address.readUInt16LE(0) === AF.inet;
+    return decodeInet(address, isV4Address ? AF.inet : this.#domain);
+  }
+
+  /** An IPv4 address, for a socket bound to an IPv6 one. */
+  #isForeign(wanted: Endpoint): boolean {
+    const bound = this.#local?.ip ?? ANY_V6;
+    return isV4(wanted.ip) && !isAny(bound) && !isV4(bound);
+  }
+
   /** Where a datagram to `wanted` goes from here, or -errno. */
   #reach(wanted: Endpoint): Endpoint | number {
     if (wanted.port === 0) return E.EINVAL;
@@ -115,8 +127,9 @@ export class UdpSocket extends Socket implements PortUser {
       this.touch();
       return 0;
     }
-    const wanted = decodeInet(address, this.#domain);
+    const wanted = this.#decode(address);
     if (typeof wanted === 'number') return wanted;
+    if (this.#isForeign(wanted)) return E.EAFNOSUPPORT;
     const target = toOwn(wanted);
     if (!isLoopback(target.ip) || (this.#isV6Only && isV4(target.ip))) return E.ENETUNREACH;
     const failed = this.#takeAny();
@@ -144,21 +157,23 @@ export class UdpSocket extends Socket implements PortUser {
   }
 
   override shutdown(how: number): number {
-    if (this.#peer === null) return E.ENOTCONN;
+    // Without a peer, as Linux has it: an error, and yet an effect.
     if (how !== SHUT.wr) this.#isReadShut = true;
     if (how !== SHUT.rd) this.#isWriteShut = true;
     this.touch();
     this.queue.wake();
-    return 0;
+    return this.#peer === null ? E.ENOTCONN : 0;
   }
 
   override send(data: Uint8Array, message: Outgoing, _task: Task): number {
     if ((message.flags & MSG.oob) !== 0) return E.EOPNOTSUPP;
     if (data.length > DATAGRAM_BYTES_MAX) return E.EMSGSIZE;
+    if (this.#takeAny() < 0) return E.EAGAIN;
     let target = this.#peer;
     if (message.address !== null) {
-      const wanted = decodeInet(message.address, this.#domain);
+      const wanted = this.#decode(message.address);
       if (typeof wanted === 'number') return wanted;
+      if (this.#isForeign(wanted)) return E.ENETUNREACH;
       const reached = this.#reach(wanted);
       if (typeof reached === 'number') return reached;
       target = reached;
@@ -166,12 +181,10 @@ export class UdpSocket extends Socket implements PortUser {
     if (target === null) return E.EDESTADDRREQ;
     if (this.pendingError !== 0) return -this.takeError();
     if (this.#isWriteShut) return E.EPIPE;
-    const failed = this.#takeAny();
-    if (failed < 0) return E.EAGAIN;
     const source = { ip: this.#sourceFor(target), port: present(this.#local, 'address').port };
     const receiver = this.#find(target, source);
     if (receiver !== null) receiver.#arrive(data, source);
-    else if (this.#peer !== null) {
+    else if (this.#peer?.port === target.port && this.#peer.ip === target.ip) {
       this.pendingError = E.ECONNREFUSED;
       this.touch();
       this.queue.wake();
@@ -187,7 +200,7 @@ export class UdpSocket extends Socket implements PortUser {
       const { local } = socket;
       if (local === null || !covers(local.ip, socket.#isV6Only, target.ip)) continue;
       const peer = socket.#peer;
-      if (peer !== null && (peer.ip !== source.ip || peer.port !== source.port)) continue;
+      if (peer !== null && !isFrom(peer, source)) continue;
       const rank =
         (peer === null ? 0 : 4) +
         (local.ip === target.ip ? 2 : 0) +
@@ -200,7 +213,7 @@ export class UdpSocket extends Socket implements PortUser {
   /** A datagram came; as in any network, one that finds no room is lost. */
   #arrive(data: Uint8Array, source: Endpoint): void {
     const cost = MessageQueue.costBytes(data.length);
-    if (this.#isReadShut || this.#messages.usedBytes + cost > this.options.receiveBytes) return;
+    if (this.#messages.usedBytes + cost > this.options.receiveBytes) return;
     const address = encodeInet(source, this.#domain);
     this.#messages.push({ bytes: Buffer.from(data), address, files: [], credentials: null });
     this.queue.wake(IN);
@@ -208,10 +221,10 @@ export class UdpSocket extends Socket implements PortUser {
 
   override receive(count: number, flags: number, _task: Task): Received | number {
     if ((flags & MSG.errqueue) !== 0) return E.EAGAIN;
+    if (this.pendingError !== 0) return -this.takeError();
     const first = this.#messages.first;
     if (first === null) {
-      if (this.pendingError !== 0) return -this.takeError();
-      return this.#isReadShut ? plainReceived(NOTHING) : E.EAGAIN;
+      return this.#isReadShut && this.waits(flags) ? plainReceived(NOTHING) : E.EAGAIN;
     }
     const message = (flags & MSG.peek) !== 0 ? first : this.#messages.shift();
     return {
@@ -278,4 +291,9 @@ export class UdpSocket extends Socket implements PortUser {
   override loaded(): void {
     if (this.#local !== null) this.kernel.net.udpPorts.add(this, this.#local.port);
   }
+}
+
+/** Whether a socket connected to `peer` takes what comes from `source`; port 0 leaves that open. */
+function isFrom(peer: Endpoint, source: Endpoint): boolean {
+  return peer.ip === source.ip && (peer.port === 0 || peer.port === source.port);
 }

@@ -33,21 +33,29 @@ export function encodeUnix(address: UnixAddress | null): Buffer {
   return bytes;
 }
 
+/** Abstract names of different types of sockets don't meet. */
+const abstractKey = (name: string, type: number): string => `${name}/${type}`;
 const inodeKey = (id: number): string => `/${id}`;
 
 /** Makes a name for a socket that is being bound; -errno. */
-export function claimUnixName(task: Task, name: string): UnixAddress | number {
+export function claimUnixName(task: Task, name: string, type: number): UnixAddress | number {
   const { net, fs } = task.kernel;
-  if (name === '') return net.takeAbstractName();
-  if (name.startsWith('\0')) return net.unixNames.has(name) ? E.EADDRINUSE : { name, key: name };
+  if (name === '' || name.startsWith('\0')) {
+    let chosen = name;
+    while (chosen === '' || net.unixNames.has(abstractKey(chosen, type))) {
+      if (name !== '') return E.EADDRINUSE;
+      chosen = net.takeAbstractName();
+    }
+    return { name: chosen, key: abstractKey(chosen, type) };
+  }
   const inode = fs.bindSocket(task, name);
   return typeof inode === 'number' ? inode : { name, key: inodeKey(inode.id) };
 }
 
 /** The key that `name` has now; -errno. */
-export function findUnixName(task: Task, name: string): string | number {
+export function findUnixName(task: Task, name: string, type: number): string | number {
   if (name === '') return E.EINVAL;
-  if (name.startsWith('\0')) return name;
+  if (name.startsWith('\0')) return abstractKey(name, type);
   const inode = task.kernel.fs.findSocket(task, name);
   return typeof inode === 'number' ? inode : inodeKey(inode.id);
 }

@@ -61,7 +61,7 @@ export class UnixDatagramSocket extends Socket {
     const name = decodeUnix(address);
     if (typeof name === 'number') return name;
     if (this.#local !== null) return name === '' ? 0 : E.EINVAL;
-    const claimed = claimUnixName(task, name);
+    const claimed = claimUnixName(task, name, this.type);
     if (typeof claimed === 'number') return claimed;
     this.#local = claimed;
     this.kernel.net.unixNames.set(claimed.key, this);
@@ -77,17 +77,19 @@ export class UnixDatagramSocket extends Socket {
     return this.#peer === null ? E.ENOTCONN : encodeUnix(this.#peer.#local);
   }
 
-  /** The socket that an address names and that may be sent to; -errno. */
-  #find(address: Buffer, task: Task): UnixDatagramSocket | number {
-    const name = decodeUnix(address);
-    if (typeof name === 'number') return name;
-    const key = findUnixName(task, name);
+  /** The socket of this name, if it may be sent to; -errno. */
+  #find(name: string, task: Task): UnixDatagramSocket | number {
+    const key = findUnixName(task, name, this.type);
     if (typeof key === 'number') return key;
     const socket = this.kernel.net.unixNames.get(key);
     if (socket === undefined) return E.ECONNREFUSED;
     if (!(socket instanceof UnixDatagramSocket)) return E.EPROTOTYPE;
-    // One that is connected takes messages from its peer only.
-    return socket.#peer === null || socket.#peer === this ? socket : E.EPERM;
+    return socket.#takesFrom(this) ? socket : E.EPERM;
+  }
+
+  /** One that is connected takes messages from its peer only, even when that is gone. */
+  #takesFrom(sender: UnixDatagramSocket): boolean {
+    return this.#peer === sender || (this.#peer === null && !this.#isPeerDead);
   }
 
   override connect(address: Buffer, task: Task): number {
@@ -95,19 +97,39 @@ export class UnixDatagramSocket extends Socket {
       this.#setPeer(null);
       return 0;
     }
-    const found = this.#find(address, task);
+    const name = decodeUnix(address);
+    if (typeof name === 'number') return name;
+    const found = this.#find(name, task);
     if (typeof found === 'number') return found;
     this.#setPeer(found);
     return 0;
   }
 
   #setPeer(peer: UnixDatagramSocket | null): void {
+    if (this.#peer !== null && this.#peer !== peer) this.#dropMessages(this.#peer);
     this.#peer?.followers.delete(this);
     this.#peer = peer;
     this.#isPeerDead = false;
     peer?.followers.add(this);
     this.touch();
     this.queue.wake();
+  }
+
+  /** A change of peers loses what the old one sent; one connected back is told. */
+  #dropMessages(old: UnixDatagramSocket | null): void {
+    if (this.#messages.count === 0) return;
+    while (this.#messages.count > 0)
+      for (const file of this.#messages.shift().files) file.release();
+    this.#wakeSenders();
+    if (old === null || old.#peer !== this) return;
+    old.pendingError = E.ECONNRESET;
+    old.touch();
+    old.queue.wake();
+  }
+
+  #wakeSenders(): void {
+    for (const sender of this.waiting) sender.queue.wake(OUT);
+    this.waiting.clear();
   }
 
   /** socketpair(2). */
@@ -117,7 +139,6 @@ export class UnixDatagramSocket extends Socket {
   }
 
   override shutdown(how: number): number {
-    if (this.#peer === null) return E.ENOTCONN;
     if (how !== SHUT.wr) this.#isReadShut = true;
     if (how !== SHUT.rd) this.#isWriteShut = true;
     this.touch();
@@ -127,15 +148,17 @@ export class UnixDatagramSocket extends Socket {
 
   override send(data: Uint8Array, message: Outgoing, task: Task): number {
     if ((message.flags & MSG.oob) !== 0) return E.EOPNOTSUPP;
-    let target = this.#peer;
-    if (message.address !== null) {
-      const found = this.#find(message.address, task);
-      if (typeof found === 'number') return found;
-      target = found;
-    }
+    const name = message.address === null ? null : decodeUnix(message.address);
+    if (typeof name === 'number') return name;
+    if (name === '') return E.EINVAL;
     if (data.length > this.options.sendBytes - 32) return E.EMSGSIZE;
+    if (this.pendingError !== 0) return -this.takeError();
     if (this.#isWriteShut) return E.EPIPE;
-    if (target === null) return this.#failUnconnected();
+    if (name === null && this.#peer === null) return this.#failUnconnected();
+    const found = name === null ? this.#peer : this.#find(name, task);
+    if (typeof found === 'number') return found;
+    const target = present(found, 'peer');
+    if (!target.#takesFrom(this)) return E.EPERM;
     if (target.#isReadShut) return E.EPIPE;
     if (this.#isFull(target, data.length)) {
       target.waiting.add(this);
@@ -154,6 +177,7 @@ export class UnixDatagramSocket extends Socket {
   #failUnconnected(): number {
     if (!this.#isPeerDead) return E.ENOTCONN;
     this.#isPeerDead = false;
+    this.#dropMessages(null);
     this.touch();
     return E.ECONNREFUSED;
   }
@@ -168,14 +192,16 @@ export class UnixDatagramSocket extends Socket {
   override receive(count: number, flags: number, _task: Task): Received | number {
     if ((flags & MSG.errqueue) !== 0) return E.EAGAIN;
     if ((flags & MSG.oob) !== 0) return E.EOPNOTSUPP;
+    if (this.pendingError !== 0) return -this.takeError();
     const first = this.#messages.first;
-    if (first === null) return this.#isReadShut ? plainReceived(NOTHING) : E.EAGAIN;
+    if (first === null) {
+      return this.#isReadShut && this.waits(flags) ? plainReceived(NOTHING) : E.EAGAIN;
+    }
     const isPeek = (flags & MSG.peek) !== 0;
     if (isPeek) for (const file of first.files) file.retain();
     else {
       this.#messages.shift();
-      for (const sender of this.waiting) sender.queue.wake(OUT);
-      this.waiting.clear();
+      this.#wakeSenders();
     }
     return {
       ...first,
@@ -208,7 +234,7 @@ export class UnixDatagramSocket extends Socket {
       follower.#peer = null;
       follower.#isPeerDead = true;
       follower.touch();
-      follower.queue.wake();
+      follower.queue.wake(OUT);
     }
     this.followers.clear();
     for (const sender of this.waiting) sender.queue.wake();

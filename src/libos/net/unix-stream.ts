@@ -4,7 +4,7 @@
  */
 import { E } from '../../abi/errno.ts';
 import { O, SIGNAL } from '../../abi/event.ts';
-import { AF, MSG, SOCK } from '../../abi/net.ts';
+import { AF, MSG, SHUT, SOCK } from '../../abi/net.ts';
 import type { Decoder, Encoder } from '../../base/codec.ts';
 import type { ObjectId } from '../../base/ids.ts';
 import type { Kernel } from '../kernel.ts';
@@ -16,14 +16,7 @@ import type { Task } from '../task.ts';
 import { WaitQueue } from '../wait-queue.ts';
 import { type BufferPair, Connection, crossed, makeBuffers, refuse } from './connection.ts';
 import { credentialsOf } from './credentials.ts';
-import {
-  type Credentials,
-  NOTHING,
-  type Outgoing,
-  plainReceived,
-  type Received,
-  Socket,
-} from './socket.ts';
+import { type Credentials, type Outgoing, type Received, Socket } from './socket.ts';
 import { CAPACITY_BYTES, loadCredentials, SocketBuffer, saveCredentials } from './socket-buffer.ts';
 import {
   claimUnixName,
@@ -55,6 +48,9 @@ export class UnixStreamSocket extends Socket {
   #peer: UnixAddress | null = null;
   #peerCredentials: Credentials | null = null;
   #connection: Connection | null = null;
+  /** shutdown(2) without a connection. */
+  #isReadShut = false;
+  #isWriteShut = false;
   /** Null unless it listens. */
   #backlog: number | null = null;
   #listenCredentials: Credentials | null = null;
@@ -98,7 +94,7 @@ export class UnixStreamSocket extends Socket {
     if (typeof name === 'number') return name;
     // Binding once more to no name at all changes nothing.
     if (this.#local !== null) return name === '' ? 0 : E.EINVAL;
-    const claimed = claimUnixName(task, name);
+    const claimed = claimUnixName(task, name, this.type);
     if (typeof claimed === 'number') return claimed;
     this.#local = claimed;
     this.#ownsName = true;
@@ -129,7 +125,7 @@ export class UnixStreamSocket extends Socket {
   override accept(flags: number): Socket | number {
     if (this.#backlog === null) return E.EINVAL;
     const arrival = this.#arrivals.shift();
-    if (arrival === undefined) return E.EAGAIN;
+    if (arrival === undefined) return this.#isReadShut && this.waits(0) ? E.EINVAL : E.EAGAIN;
     this.touch();
     this.#roomQueue.wake();
     const socket = new UnixStreamSocket(this.kernel, this.objects);
@@ -146,6 +142,8 @@ export class UnixStreamSocket extends Socket {
   #attach(buffers: BufferPair): void {
     this.#connection = new Connection(this, buffers, true);
     if (buffers.incoming.isReset) this.pendingError = E.ECONNRESET;
+    if (this.#isReadShut) this.#connection.shutdown(SHUT.rd);
+    if (this.#isWriteShut) this.#connection.shutdown(SHUT.wr);
     this.touch();
   }
 
@@ -153,14 +151,14 @@ export class UnixStreamSocket extends Socket {
     this.#fullListener = null;
     const name = decodeUnix(address);
     if (typeof name === 'number') return name;
-    const key = findUnixName(task, name);
+    const key = findUnixName(task, name, this.type);
     if (typeof key === 'number') return key;
     const listener = this.kernel.net.unixNames.get(key);
     if (listener === undefined) return E.ECONNREFUSED;
     if (!(listener instanceof UnixStreamSocket) || listener.#isSequenced !== this.#isSequenced) {
       return E.EPROTOTYPE;
     }
-    if (listener.#backlog === null) return E.ECONNREFUSED;
+    if (listener.#backlog === null || listener.#isReadShut) return E.ECONNREFUSED;
     if (this.#backlog !== null) return E.EINVAL;
     if (this.#connection !== null) return E.EISCONN;
     if (listener.#arrivals.length > listener.#backlog) {
@@ -196,17 +194,18 @@ export class UnixStreamSocket extends Socket {
     if (connection === null) return this.#isSequenced ? E.ENOTCONN : E.EINVAL;
     const scratch = this.kernel.net.scratch.take(count);
     if (this.#isSequenced) {
-      return this.#orError(connection.receiveRecord(scratch, flags));
+      if (this.pendingError !== 0) return -this.takeError();
+      return connection.receiveRecord(scratch, flags);
     }
-    if (count === 0) return plainReceived(NOTHING);
     const { passCredentials } = this.options;
     return this.#orError(connection.receive(scratch, flags, passCredentials));
   }
 
   /** An error that waits is told when there are no bytes before it. */
   #orError(received: Received | number): Received | number {
-    const isNothing = typeof received === 'number' || received.wholeBytes === 0;
-    return isNothing && this.pendingError !== 0 ? -this.takeError() : received;
+    const isNothing = typeof received === 'number' || received.bytes.length === 0;
+    const isEmpty = this.#connection?.incoming.isEmpty ?? true;
+    return isNothing && isEmpty && this.pendingError !== 0 ? -this.takeError() : received;
   }
 
   override send(data: Uint8Array, message: Outgoing, task: Task): number {
@@ -216,6 +215,7 @@ export class UnixStreamSocket extends Socket {
       return connection === null ? E.EOPNOTSUPP : E.EISCONN;
     }
     if (connection === null) return E.ENOTCONN;
+    if (this.#isSequenced && this.pendingError !== 0) return -this.takeError();
     if (connection.isSendDone) {
       const isQuiet = (message.flags & MSG.nosignal) !== 0 || this.#isSequenced;
       if (!isQuiet) sendSignalToTask(task, SIGNAL.pipe);
@@ -230,23 +230,36 @@ export class UnixStreamSocket extends Socket {
     return data.length === 0 ? 0 : connection.send(data, message.files, from);
   }
 
+  override checkSend(): number {
+    if (!this.#isSequenced) return 0;
+    if (this.pendingError !== 0) return -this.takeError();
+    return this.#connection === null ? E.ENOTCONN : 0;
+  }
+
   override available(): number {
     return this.#connection?.incoming.length ?? 0;
   }
 
   override shutdown(how: number): number {
-    if (this.#connection === null && this.#backlog === null) return E.ENOTCONN;
-    this.#connection?.shutdown(how);
+    if (how !== SHUT.wr) this.#isReadShut = true;
+    if (how !== SHUT.rd) this.#isWriteShut = true;
+    this.touch();
+    if (this.#connection === null) this.queue.wake();
+    else this.#connection.shutdown(how);
     return 0;
   }
 
   override poll(): number {
     let events: number;
-    if (this.#backlog !== null) return this.#arrivals.length > 0 ? POLL.in | POLL.rdnorm : 0;
     if (this.#connection !== null) {
       events = this.#connection.poll();
       if ((events & POLL.out) !== 0) events |= POLL.wrband;
-    } else events = POLL.out | POLL.wrnorm | POLL.wrband | POLL.hup;
+    } else {
+      events = this.#backlog === null ? POLL.out | POLL.wrnorm | POLL.wrband : 0;
+      if (this.#backlog === null || (this.#isReadShut && this.#isWriteShut)) events |= POLL.hup;
+      if (this.#isReadShut || this.#arrivals.length > 0) events |= POLL.in | POLL.rdnorm;
+      if (this.#isReadShut) events |= POLL.rdhup;
+    }
     return this.pendingError === 0 ? events : events | POLL.error;
   }
 
@@ -264,6 +277,7 @@ export class UnixStreamSocket extends Socket {
   override save(encoder: Encoder): void {
     super.save(encoder);
     encoder.bool(this.#isSequenced).bool(this.#ownsName);
+    encoder.bool(this.#isReadShut).bool(this.#isWriteShut);
     saveUnixAddress(encoder, this.#local);
     saveUnixAddress(encoder, this.#peer);
     saveOptionalCredentials(encoder, this.#peerCredentials);
@@ -282,6 +296,8 @@ export class UnixStreamSocket extends Socket {
     const { objects } = this;
     this.#isSequenced = decoder.bool();
     this.#ownsName = decoder.bool();
+    this.#isReadShut = decoder.bool();
+    this.#isWriteShut = decoder.bool();
     this.#local = loadUnixAddress(decoder);
     this.#peer = loadUnixAddress(decoder);
     this.#peerCredentials = loadOptionalCredentials(decoder);

@@ -55,7 +55,7 @@ export interface Control {
   readonly credentials: Credentials | null;
 }
 
-const NO_CONTROL: Control = Object.freeze({ files: [], credentials: null });
+export const NO_CONTROL: Control = Object.freeze({ files: [], credentials: null });
 
 /** The control messages of something to send; -errno. */
 export function readControl(task: Task, header: MessageHeader): Control | number {

@@ -3,14 +3,14 @@
  * the call's progress, which outlives blocking, a checkpoint and a takeover.
  */
 import { E } from '../../abi/errno.ts';
-import { IOVEC, MMSGHDR, MSG } from '../../abi/net.ts';
+import { AF, IOVEC, MMSGHDR, MSG } from '../../abi/net.ts';
 import { type GuestAddress, guestAddress } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
 import { SCRATCH_BYTES } from '../ipc/scratch.ts';
 import type { Outgoing, Socket } from '../net/socket.ts';
 import type { Outcome } from '../outcome.ts';
 import type { Task } from '../task.ts';
-import { readControl, readHeader, readName } from './message-header.ts';
+import { NO_CONTROL, readControl, readHeader, readName } from './message-header.ts';
 import { isNonblocking, readAddress, socketOf } from './socket-common.ts';
 import { Vectors } from './vectors.ts';
 
@@ -76,7 +76,10 @@ export function sysSendto(task: Task, args: Args): Outcome {
 function sendMessage(task: Task, socket: Socket, address: GuestAddress, flags: number): Outcome {
   const header = readHeader(task, address);
   if (typeof header === 'number') return header;
-  const control = readControl(task, header);
+  const early = socket.checkSend();
+  if (early < 0) return early;
+  // Only Unix sockets carry something beside the bytes; to others it means nothing.
+  const control = socket.domain === AF.unix ? readControl(task, header) : NO_CONTROL;
   if (typeof control === 'number') return control;
   return send(task, socket, header.vectors, { flags, address: readName(task, header), ...control });
 }
