@@ -31,13 +31,13 @@ test('a machine that has everything passes', async () => {
 });
 
 test('each thing that is missing is found', async () => {
-  assert.deepEqual(await missing({ arch: 'arm64' }), ['Linux x86-64']);
+  assert.deepEqual(await missing({ arch: 'arm64' }), ['Linux on x86-64']);
   assert.deepEqual(await missing({ release: '6.6.30' }), ['kernel 6.7']);
   assert.deepEqual(await missing({ nodeVersion: '18.20.0' }), ['Node 20.19']);
   assert.deepEqual(await missing({ canOpen: () => false }), ['pagemap readable']);
   const scope = (value: string) => (path: string) => (path.includes('yama') ? value : '1000');
   assert.deepEqual(await missing({ readText: scope('1\n') }), []);
-  assert.deepEqual(await missing({ readText: scope('2\n') }), ['ptrace of children']);
+  assert.deepEqual(await missing({ readText: scope('2\n') }), ['ptrace of own children']);
   assert.deepEqual(await missing({ readText: () => null }), ['user namespaces']);
   assert.deepEqual(await missing({ probe: () => Promise.reject(new Error('no binary')) }), [
     'koffi',

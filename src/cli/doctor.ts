@@ -64,7 +64,7 @@ function plainChecks(deps: DoctorDeps): KernelFeature[] {
   const namespaces = deps.readText('/proc/sys/user/max_user_namespaces')?.trim() ?? '0';
   return [
     {
-      name: 'Linux x86-64',
+      name: 'Linux on x86-64',
       ok: machine === 'linux x64',
       detail: machine,
       remedy: 'use a machine with Linux on an x86-64 processor',
@@ -85,7 +85,7 @@ function plainChecks(deps: DoctorDeps): KernelFeature[] {
       required: true,
     },
     {
-      name: 'ptrace of children',
+      name: 'ptrace of own children',
       ok: scope === 'none' || Number(scope) <= PTRACE_SCOPE_MAX,
       detail: scope === 'none' ? 'no Yama' : `Yama ptrace_scope ${scope}`,
       remedy: 'as root: sysctl kernel.yama.ptrace_scope=1',

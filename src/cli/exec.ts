@@ -15,6 +15,7 @@ import { errorFrom, oneLine } from './exit-codes.ts';
 import { resolveProgram } from './guest-program.ts';
 import { closePorts, openPorts } from './listen.ts';
 import { type GuestOptions, guestEnvironment, pathOf } from './options.ts';
+import { pressed } from './pressed.ts';
 import { formatEndpoint } from './publish.ts';
 
 /** Input that the guest has not read yet: well below what the sentry's console holds. */
@@ -114,7 +115,10 @@ async function runSentry(options: ReplicaOptions): Promise<ExitStatus> {
   const { ringDoorbell } = await import('../ffi/doorbell.ts');
   const { syscall } = await import('../ffi/native.ts');
   const url = new URL('../replica/exec-sentry.js', import.meta.url);
-  const worker = new Worker(url, { workerData: options, name: 'sentry' });
+  // Its own output apart: node would pass it on through our standard output, and make that
+  // non-blocking for whoever shares it. The sentry writes to the descriptors itself.
+  const streams = { stdout: true, stderr: true };
+  const worker = new Worker(url, { workerData: options, name: 'sentry', ...streams });
   let doorbell = -1;
   const early: SentryCommand[] = [];
   const post = (command: SentryCommand): void => {
@@ -166,24 +170,15 @@ async function runSentry(options: ReplicaOptions): Promise<ExitStatus> {
 
 /** The first Ctrl-C is the guest's, a second one ends it at once. Returns what undoes it. */
 function forwardSignals(post: (command: SentryCommand) => void, kill: () => void): () => void {
-  let interrupts = 0;
-  const onInterrupt = (): void => {
-    interrupts += 1;
-    if (interrupts > 1) kill();
-    else post({ type: 'signal', number: SIGINT });
-  };
-  let terminations = 0;
-  const onTerminate = (): void => {
-    terminations += 1;
-    if (terminations > 1) kill();
-    else post({ type: 'signal', number: SIGTERM });
-  };
-  process.on('SIGINT', onInterrupt);
-  process.on('SIGTERM', onTerminate);
-  process.on('SIGHUP', onTerminate);
+  const forward = (number: number): (() => void) =>
+    pressed({ first: () => post({ type: 'signal', number }), second: kill });
+  const handlers = [
+    ['SIGINT', forward(SIGINT)],
+    ['SIGTERM', forward(SIGTERM)],
+    ['SIGHUP', forward(SIGTERM)],
+  ] as const;
+  for (const [name, handler] of handlers) process.on(name, handler);
   return () => {
-    process.off('SIGINT', onInterrupt);
-    process.off('SIGTERM', onTerminate);
-    process.off('SIGHUP', onTerminate);
+    for (const [name, handler] of handlers) process.off(name, handler);
   };
 }

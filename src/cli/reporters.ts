@@ -123,6 +123,7 @@ export interface TerminalDeps extends ReporterDeps {
 export class TerminalReporter implements ServiceReporter {
   readonly #deps: TerminalDeps;
   #isDrawn = false;
+  #drawn = '';
   /** The guest left the cursor within a line: nothing of ours may be put there. */
   #isMidLine = false;
   #isClosed = false;
@@ -176,7 +177,9 @@ export class TerminalReporter implements ServiceReporter {
     if (this.#isMidLine || this.#isClosed) return;
     // The last column stays free: some terminals wrap as soon as it is used.
     const line = liveLine(this.#deps.status(), this.#deps.columns() - 1);
+    if (this.#isDrawn && line === this.#drawn) return;
     this.#deps.writer.write(STDERR, `${ERASE}${line}`);
     this.#isDrawn = true;
+    this.#drawn = line;
   }
 }

@@ -124,7 +124,7 @@ test('Ctrl-C ends it in peace; a second one does not wait for who is deaf', asyn
   const service = run('interrupt', '--env', 'FAKE=deaf');
   const pids = pidsOf(await withMembers('interrupt', 2));
   service.child.kill('SIGINT');
-  await delay(100);
+  await delay(500);
   service.child.kill('SIGINT');
   assert.equal(await service.ended, 130);
   assert.deepEqual(pids.filter(isAlive), []);

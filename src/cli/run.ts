@@ -18,6 +18,7 @@ import { checkDirectory, type GuestProgram, resolveProgram } from './guest-progr
 import { closePorts, type OpenPort, openPorts } from './listen.ts';
 import { guestEnvironment, pathOf, type ServiceOptions } from './options.ts';
 import { OutputWriter } from './output-writer.ts';
+import { pressed } from './pressed.ts';
 import { publishedFor, replicaStarter } from './replica-process.ts';
 import {
   JsonReporter,
@@ -235,11 +236,13 @@ class StopSignals {
 
   constructor(supervisor: Supervisor) {
     this.#handlers = Object.entries(STOP_SIGNALS).map(([name, number]) => {
-      const handler = (): void => {
+      const first = (): void => {
+        // After another kind of signal this one means that the person is out of patience.
         if (this.received === null) supervisor.stop();
         else supervisor.kill();
         this.received ??= number;
       };
+      const handler = pressed({ first, second: () => supervisor.kill() });
       return [name as NodeJS.Signals, handler];
     });
     for (const [name, handler] of this.#handlers) process.on(name, handler);

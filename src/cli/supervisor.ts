@@ -303,7 +303,7 @@ export class Supervisor {
     this.#deps.reporter.report({ event: 'replica-ended', replica: id, pid, how, reason });
     this.#checkpoints.lost(id);
     if (!wasRunning || this.#outcome !== null) return;
-    if (!replica.wasMember && replica.role !== 'deposed' && this.#policy.useless()) {
+    if (!replica.wasMember && this.#policy.useless()) {
       const line = 'replicas end before they hold the state: the service is not protected';
       this.#deps.reporter.report({ event: 'warning', line });
     }
