@@ -23,23 +23,34 @@ import type { ReplicaOptions, SentryCommand } from './messages.ts';
 import { unsupportedCalls } from './stats.ts';
 
 const POLLOUT = 4;
+const SIGPIPE = 13;
 
-/** Writes all; waits where the descriptor is a pipe or terminal that is full. */
-function writeOut(stream: 1 | 2, bytes: Uint8Array): number {
-  for (;;) {
-    const put = write(stream, bytes, bytes.length);
-    if (put > 0) return put;
-    if (put !== E.EAGAIN && put !== E.EINTR) return bytes.length;
-    const waits = Buffer.alloc(8);
-    waits.writeInt32LE(stream, 0);
-    waits.writeInt16LE(POLLOUT, 4);
-    poll(waits, 1, 1000);
+/** Writes all, waiting where the reader is slow; false when it is gone. */
+function writeOut(stream: 1 | 2, bytes: Uint8Array): boolean {
+  let rest = bytes;
+  while (rest.length > 0) {
+    const put = write(stream, rest, rest.length);
+    if (put > 0) {
+      rest = rest.subarray(put);
+    } else if (put === E.EAGAIN || put === E.EINTR) {
+      const waits = Buffer.alloc(8);
+      waits.writeInt32LE(stream, 0);
+      waits.writeInt16LE(POLLOUT, 4);
+      poll(waits, 1, 1000);
+    } else {
+      return false;
+    }
   }
+  return true;
 }
 
 function main(options: ReplicaOptions): void {
   const loop = new Loop();
-  const console = new Console(writeOut, true);
+  const console = new Console((stream, bytes) => {
+    // As the kernel does to whoever writes to a pipe without a reader; what was written is lost.
+    if (!writeOut(stream, bytes)) sendSignalToProcess(kernel.state.process, SIGPIPE);
+    return bytes.length;
+  }, true);
   const port = new MainPort(present(parentPort, 'parent port'), loop, (command) =>
     onCommand(command),
   );
