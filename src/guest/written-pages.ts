@@ -3,7 +3,7 @@
  * asynchronous mode, and the PAGEMAP_SCAN ioctl; see docs/architecture.md). Works for writes by the
  * guest and from outside. New mappings must be watched before the next scan.
  */
-import { errnoName } from '../abi/errno.ts';
+import { E, errnoName } from '../abi/errno.ts';
 import {
   PAGE_BYTES,
   PAGE_IS,
@@ -11,7 +11,6 @@ import {
   PAGEMAP_SCAN,
   PM_SCAN,
   PM_SCAN_ARG,
-  TASK_SIZE,
   UFFD_API,
   UFFD_FEATURES,
   UFFDIO,
@@ -21,7 +20,6 @@ import { assert } from '../base/assert.ts';
 import { guestAddress } from '../base/ids.ts';
 import { allocateArena, close, ioctl, open } from '../ffi/native.ts';
 import type { PageVisitor } from '../lvm/api.ts';
-import { GATE_END } from '../sandbox/skeleton-elf.ts';
 
 const VECTOR_LENGTH = 4096;
 const vector = allocateArena(VECTOR_LENGTH * PAGE_REGION_BYTES);
@@ -48,24 +46,27 @@ export class WrittenPages {
     close(this.#pagemap);
   }
 
-  /** Starts to watch a range, all of which is mapped. What is there now counts as written. */
+  /** Starts to watch all mappings in a range. What is there now counts as written. */
   watch(start: number, end: number): void {
     const range = this.#register;
     range.writeBigUInt64LE(BigInt(start), 0);
     range.writeBigUInt64LE(BigInt(end - start), 8);
     range.writeBigUInt64LE(UFFDIO_REGISTER_MODE_WP, 16);
     range.writeBigUInt64LE(0n, 24);
-    check('UFFDIO_REGISTER', ioctl(this.#uffd, UFFDIO.REGISTER, range));
+    const result = ioctl(this.#uffd, UFFDIO.REGISTER, range);
+    // EINVAL: nothing is mapped there.
+    if (result !== E.EINVAL) check('UFFDIO_REGISTER', result);
   }
 
   /**
-   * Reports the pages of all private mappings written since the last call, and watches them again.
-   * A page of a file that was only read is not "written", though a copy of it is.
+   * Reports the pages of the private mappings in a range written since the last call, and watches them
+   * again. All mappings in the range are watched. A page of a file that was only read is not
+   * "written", though a copy of it is.
    */
-  take(visit: PageVisitor): void {
+  take(start: number, end: number, visit: PageVisitor): void {
     const flags = PM_SCAN.WP_MATCHING | PM_SCAN.CHECK_WPASYNC;
     const inverted = PAGE_IS.FILE | PAGE_IS.PFNZERO;
-    this.#scan(GATE_END, TASK_SIZE, flags, inverted, PAGE_IS.WRITTEN | inverted, 0n, visit);
+    this.#scan(start, end, flags, inverted, PAGE_IS.WRITTEN | inverted, 0n, visit);
   }
 
   /** The same for one shared mapping, whose pages all belong to a file. */

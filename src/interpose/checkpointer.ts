@@ -414,6 +414,11 @@ export class Checkpointer extends ForwardingLvm {
     return this.inner.answerClone(thread, child, tidTargets);
   }
 
+  override growHeap(thread: Tid, start: GuestAddress, end: GuestAddress): boolean {
+    if (thread === this.#current) this.#current = null;
+    return this.inner.growHeap(thread, start, end);
+  }
+
   /* --- LvmClient: what calls for an epoch ---------------------------------------------------------- */
 
   override trapped(call: TrappedCall): void {

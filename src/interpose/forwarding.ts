@@ -78,6 +78,10 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.answerClone(thread, child, tidTargets);
   }
 
+  growHeap(thread: Tid, start: GuestAddress, end: GuestAddress): boolean {
+    return this.inner.growHeap(thread, start, end);
+  }
+
   signal(thread: Tid, number: number, info: Uint8Array): number {
     return this.inner.signal(thread, number, info);
   }

@@ -233,6 +233,13 @@ export class Kernel implements LvmClient {
         if (!this.lvm.answerClone(task.tid, child.tid, tidTargets)) this.removeTask(child);
         return;
       }
+      case 'grow-heap': {
+        const { start, end } = outcome;
+        // The call is asked again as a new one, whatever came of it.
+        task.endCall();
+        task.process.heapGrown(this.lvm.growHeap(task.tid, start, end) ? end : null);
+        return;
+      }
       case 'gone':
         return;
     }

@@ -31,12 +31,19 @@ export interface CloneThread {
   readonly tidTargets: readonly GuestAddress[];
 }
 
+/** More of the heap must be mapped; then the call is asked again. */
+export interface GrowHeap {
+  readonly kind: 'grow-heap';
+  readonly start: GuestAddress;
+  readonly end: GuestAddress;
+}
+
 /** The calling thread, or the whole guest, is gone: nobody waits for an answer. */
 export interface Gone {
   readonly kind: 'gone';
 }
 
-export type Outcome = number | Blocked | Native | MapFile | CloneThread | Gone;
+export type Outcome = number | Blocked | Native | MapFile | CloneThread | GrowHeap | Gone;
 
 export const blocked: Blocked = Object.freeze({ kind: 'blocked' });
 export const native: Native = Object.freeze({ kind: 'native' });

@@ -38,10 +38,12 @@ export class Process extends KernelObject {
   /** By RLIMIT_ number. */
   readonly limits = new Map<number, ResourceLimit>();
   isDumpable = true;
-  /** brk(2): the area reserved for it, and where the program break is now. */
+  /** brk(2): what is mapped for it, and where the program break is now. */
   heapStart: GuestAddress = guestAddress(0);
   heapEnd: GuestAddress = guestAddress(0);
   programBreak: GuestAddress = guestAddress(0);
+  /** The heap met another mapping: the break stays where it is. */
+  isHeapFull = false;
   #files: FdTable | null = null;
   #timers: ProcessTimers | null = null;
 
@@ -68,6 +70,13 @@ export class Process extends KernelObject {
     return this.#timers;
   }
 
+  /** More of the heap is mapped, up to `end`; null: no more can be. */
+  heapGrown(end: GuestAddress | null): void {
+    if (end === null) this.isHeapFull = true;
+    else this.heapEnd = end;
+    this.touch();
+  }
+
   setHeap(heap: HeapArea): void {
     this.heapStart = heap.start;
     this.heapEnd = heap.end;
@@ -86,7 +95,7 @@ export class Process extends KernelObject {
     for (const [signal, action] of this.signalActions) encoder.u8(signal).bytes(action);
     encoder.u32(this.limits.size);
     for (const [number, limit] of this.limits) encoder.u8(number).u53(limit.soft).u53(limit.hard);
-    encoder.u53(this.heapStart).u53(this.heapEnd).u53(this.programBreak);
+    encoder.u53(this.heapStart).u53(this.heapEnd).u53(this.programBreak).bool(this.isHeapFull);
     encoder.u32(this.files.id).u32(this.#timers?.id ?? 0);
   }
 
@@ -111,6 +120,7 @@ export class Process extends KernelObject {
     this.heapStart = guestAddress(decoder.u53());
     this.heapEnd = guestAddress(decoder.u53());
     this.programBreak = guestAddress(decoder.u53());
+    this.isHeapFull = decoder.bool();
     this.#files = this.objects.get(decoder.u32(), FdTable);
     this.#timers = this.objects.find(decoder.u32(), ProcessTimers);
   }

@@ -19,7 +19,7 @@ export interface TrappedCall {
   readonly args: Uint8Array;
 }
 
-/** Where brk(2) may move the program break: reserved at the start, so that brk maps nothing. */
+/** What is mapped of the area that brk(2) moves the program break in; `growHeap` maps more. */
 export interface HeapArea {
   readonly start: GuestAddress;
   readonly end: GuestAddress;
@@ -202,6 +202,11 @@ export interface Lvm {
    * the error, or asks again).
    */
   answerClone(thread: Tid, child: Tid, tidTargets: readonly GuestAddress[]): boolean;
+  /**
+   * Maps more of the heap, from `start` to `end`, in the calling thread, which then asks its call (brk)
+   * again. False: there is no room; the call is asked again all the same.
+   */
+  growHeap(thread: Tid, start: GuestAddress, end: GuestAddress): boolean;
   /** Sends a signal to one thread. `info` is a siginfo_t (128 bytes). The kernel delivers it. */
   signal(thread: Tid, number: number, info: Uint8Array): number;
 

@@ -32,6 +32,7 @@ export const callClasses: { readonly [Call in keyof Lvm]: CallClass } = {
   answer: 'local',
   answerNative: 'local',
   answerMap: 'local',
+  growHeap: 'local',
   answerClone: 'local',
   // A pending signal is part of the thread's context.
   signal: 'local',

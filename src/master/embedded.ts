@@ -125,18 +125,6 @@ function requestOf(value: Fields): MasterRequest {
   }
 }
 
-/** A request as the server takes it. */
-export const encodeRequest = (request: MasterRequest): unknown => ({ version: VERSION, request });
-
-/** The reply in what the server said, or `unavailable` when it said nothing sensible. */
-export function decodeReply(value: unknown): MasterReply {
-  try {
-    return parseReply(value);
-  } catch (error) {
-    return { kind: 'unavailable', reason: error instanceof Error ? error.message : `${error}` };
-  }
-}
-
 /** Throws on anything that a server of this version wouldn't say. */
 function parseReply(value: unknown): MasterReply {
   const outer = fields(value, 'reply');

@@ -9,7 +9,6 @@ import type { FaultPlan } from '../base/fault-points.ts';
 import { ballot, type Epoch, epoch, type ReplicaId, replicaId } from '../base/ids.ts';
 import { DeltaReader } from '../checkpoint/delta-reader.ts';
 import { type Loop, Timer } from '../loop/loop.ts';
-import { encodeRequest } from '../master/embedded.ts';
 import type { Configuration } from '../reconfig/configuration.ts';
 import { decodeMessage, encodeMessage } from '../reconfig/codec.ts';
 import type { Machine } from '../reconfig/machine.ts';
@@ -212,8 +211,7 @@ export class Replica {
   #askMaster(request: MasterRequest): void {
     const { sequence } = request.id;
     this.#requests.set(sequence, { request, sinceNs: this.#deps.loop.nowNs() });
-    const encoded = encodeRequest(request);
-    this.#deps.post({ type: 'master-request', id: sequence, request: encoded });
+    this.#deps.post({ type: 'master-request', id: sequence, request });
   }
 
   #send(to: ReplicaId, message: Message): void {

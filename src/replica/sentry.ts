@@ -12,7 +12,7 @@ import { getpid, kill } from '../ffi/native.ts';
 import { Console } from '../host/linux/console.ts';
 import { sendSignalToProcess } from '../libos/signal/send.ts';
 import { Loop, Timer } from '../loop/loop.ts';
-import { decodeReply } from '../master/embedded.ts';
+import type { MasterReply } from '../reconfig/types.ts';
 import { defaultTiming, WINDOW_EPOCHS_DEFAULT } from '../reconfig/limits.ts';
 import { Machine } from '../reconfig/machine.ts';
 import { EpochStats } from './epoch-stats.ts';
@@ -132,7 +132,7 @@ function main(options: ReplicaOptions): void {
         replica.setPeers(command.peers);
         return;
       case 'master-reply':
-        replica.masterReply(command.id, decodeReply(command.reply));
+        replica.masterReply(command.id, command.reply as MasterReply);
         return;
       case 'checkpoint':
         checkpoint(command.id, command.path);

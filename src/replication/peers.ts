@@ -43,6 +43,9 @@ const HELLO_NS_MAX = 2e9;
 const REDIAL_NS = 100e6;
 /** Connections that have not said hello yet. */
 const STRANGERS_MAX = 16;
+/** A fresh replica may be told of another before that one listens. */
+const FIRST_CONNECTION_NS_MAX = 1e9;
+const WAITING_PACKETS_MAX = 64;
 
 export class Peers {
   readonly port: number;
@@ -54,6 +57,10 @@ export class Peers {
   /** Dialled, hello not yet seen. */
   readonly #pending = new Map<ReplicaId, Connection>();
   readonly #strangers = new Set<Connection>();
+  /** Packets for peers that we have not met yet. */
+  readonly #waiting = new Map<ReplicaId, { packets: Buffer[]; sinceNs: number }>();
+  /** Peers whose connection broke and has not come back. */
+  readonly #lost = new Set<ReplicaId>();
   readonly #redial: Timer;
 
   constructor(loop: Loop, options: PeersOptions, events: PeerEvents) {
@@ -64,7 +71,10 @@ export class Peers {
     const { fd, port } = listenOnLoopback();
     this.port = port;
     loop.add(fd, EPOLL.in, () => this.#accept(fd));
-    this.#redial = new Timer(() => this.#dialAll());
+    this.#redial = new Timer(() => {
+      this.#expireWaiting();
+      this.#dialAll();
+    });
   }
 
   /** The replicas that there are now, with where they listen. */
@@ -89,12 +99,33 @@ export class Peers {
     return this.#up.get(peer) ?? null;
   }
 
-  /** False: there is no connection. */
+  /**
+   * Sends a packet; to a peer that we never met it waits for the connection, a second at most (then it
+   * counts as down). False: the connection was lost, or too much waits.
+   */
   send(peer: ReplicaId, head: Buffer, body: Buffer | null = null): boolean {
     const connection = this.#up.get(peer);
-    if (connection === undefined) return false;
-    connection.send(head, body);
+    if (connection !== undefined) {
+      connection.send(head, body);
+      return true;
+    }
+    if (this.#lost.has(peer)) return false;
+    const waiting = this.#waiting.get(peer) ?? { packets: [], sinceNs: this.#loop.nowNs() };
+    if (waiting.packets.length >= WAITING_PACKETS_MAX) return false;
+    waiting.packets.push(Buffer.concat(body === null ? [head] : [head, body]));
+    this.#waiting.set(peer, waiting);
+    this.#loop.setTimer(this.#redial, this.#loop.nowNs() + REDIAL_NS);
     return true;
+  }
+
+  /** Peers that never came count as down. */
+  #expireWaiting(): void {
+    const now = this.#loop.nowNs();
+    for (const [peer, { sinceNs }] of this.#waiting) {
+      if (now - sinceNs < FIRST_CONNECTION_NS_MAX) continue;
+      this.#waiting.delete(peer);
+      this.#events.down(peer, 'it could not be reached');
+    }
   }
 
   /** It said something that no replica of ours says. */
@@ -110,6 +141,7 @@ export class Peers {
       isMissing = true;
       if (!this.#pending.has(peer)) this.#dial(peer, address);
     }
+    if (this.#waiting.size > 0) isMissing = true;
     this.#loop.setTimer(this.#redial, isMissing ? this.#loop.nowNs() + REDIAL_NS : Infinity);
   }
 
@@ -203,6 +235,10 @@ export class Peers {
     this.#up.get(peer)?.close('it connected again');
     this.#up.set(peer, connection);
     if (isCaller) this.#sayHello(connection, peer);
+    this.#lost.delete(peer);
+    const waiting = this.#waiting.get(peer);
+    this.#waiting.delete(peer);
+    for (const packet of waiting?.packets ?? []) connection.send(packet);
     this.#events.up(peer);
   }
 
@@ -218,6 +254,7 @@ export class Peers {
     }
     if (peer !== null && this.#up.get(peer) === connection) {
       this.#up.delete(peer);
+      this.#lost.add(peer);
       this.#events.down(peer, reason);
     }
     this.#loop.setTimer(this.#redial, this.#loop.nowNs() + REDIAL_NS);

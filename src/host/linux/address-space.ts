@@ -3,7 +3,7 @@
  * which appeared, and which pages were written. The guest's own mmap, munmap, madvise... run
  * natively after we have seen them, so this is told of each (`called`) and looks when it is stopped.
  */
-import { MADV, MAP, PAGE_BYTES, TASK_SIZE } from '../../abi/memory.ts';
+import { MADV, MAP, PAGE_BYTES, PROT, TASK_SIZE } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
 import { guestAddress } from '../../base/ids.ts';
 import { readMaps } from '../../guest/maps.ts';
@@ -21,6 +21,12 @@ interface HostRegion extends MemoryRegion {
   readonly backing: Backing;
 }
 
+/** Scanned together although other mappings lie between. */
+const NEAR_BYTES = 1 << 20;
+
+/** A shared mapping of a file of the root can't be written, nor made writable. */
+const isWatched = (region: HostRegion): boolean => !(region.shared && region.backing === 'file');
+
 export interface AddressSpaceOptions {
   readonly hostPid: number;
   readonly written: WrittenPages;
@@ -36,9 +42,10 @@ export class AddressSpace {
   readonly #hostPid: number;
   readonly #written: WrittenPages;
   readonly #image: MemfdStore;
-  readonly #imageRegions: readonly MemoryRegion[];
+  readonly #imageRegions: MemoryRegion[];
   readonly #rootDirectory: string;
   #regions: readonly HostRegion[] = [];
+  #scanned: readonly Range[] = [];
   #isChanged = false;
   /** A mapping was moved: Linux no longer knows which of its pages were written. */
   #isMoved = false;
@@ -50,12 +57,26 @@ export class AddressSpace {
     this.#hostPid = options.hostPid;
     this.#written = options.written;
     this.#image = options.image;
-    this.#imageRegions = options.imageRegions;
+    this.#imageRegions = [...options.imageRegions];
     this.#rootDirectory = options.rootDirectory;
     this.#regions = this.#read();
-    this.#written.watch(GATE_END, TASK_SIZE);
+    this.#watch();
+    this.#chooseScanned([]);
     // What is there now came from the image.
-    this.#written.take(() => {});
+    this.#written.take(GATE_END, TASK_SIZE, () => {});
+  }
+
+  /** More of the heap was mapped. */
+  heapGrown(start: number, end: number): void {
+    this.#imageRegions.push({
+      start: guestAddress(start),
+      end: guestAddress(end),
+      protection: PROT.READ | PROT.WRITE,
+      shared: false,
+      name: '[heap]',
+      backed: false,
+    });
+    this.#isChanged = true;
   }
 
   get isChanged(): boolean {
@@ -133,10 +154,12 @@ export class AddressSpace {
   }
 
   #update(): void {
-    const before = subtractRanges(unionRanges(this.#regions), this.#dropped);
+    const previous = this.#regions;
+    const before = subtractRanges(unionRanges(previous), this.#dropped);
     this.#regions = this.#read();
     this.#isChanged = false;
-    this.#written.watch(GATE_END, TASK_SIZE);
+    this.#watch();
+    this.#chooseScanned(previous);
     for (const region of this.#regions) {
       if (region.backing !== 'file' && !this.#isMoved) continue;
       this.#appeared.push(...subtractRanges([region], before));
@@ -158,10 +181,41 @@ export class AddressSpace {
     if (this.#isChanged) this.#update();
     for (const { start, end } of unionRanges(this.#appeared)) this.populated(start, end, visit);
     this.#appeared = [];
-    this.#written.take(visit);
+    this.#takeWritten(visit);
+  }
+
+  #takeWritten(visit: PageVisitor): void {
+    for (const { start, end } of this.#scanned) this.#written.take(start, end, visit);
     for (const region of this.#regions) {
-      if (region.shared) this.#written.takeShared(region.start, region.end, visit);
+      if (isWatched(region) && region.shared) {
+        this.#written.takeShared(region.start, region.end, visit);
+      }
     }
+  }
+
+  /** Watches all that can be written, now or after mprotect. */
+  #watch(): void {
+    const unwatched = this.#regions.filter((region) => !isWatched(region));
+    const watched = subtractRanges([{ start: GATE_END, end: TASK_SIZE }], unwatched);
+    for (const { start, end } of watched) this.#written.watch(start, end);
+  }
+
+  /**
+   * What is to be scanned: the mappings that are writable, or were at the last scan. A large area that
+   * is only reserved costs nothing that way; what lies close together is scanned in one go.
+   */
+  #chooseScanned(before: readonly HostRegion[]): void {
+    const isWritable = (region: HostRegion): boolean =>
+      (region.protection & PROT.WRITE) !== 0 && isWatched(region);
+    const now = this.#regions.filter(isWritable);
+    const unwatched = this.#regions.filter((region) => !isWatched(region));
+    const near = unionRanges(
+      [...before.filter(isWritable), ...now].map(({ start, end }) => ({
+        start: Math.max(GATE_END, start - NEAR_BYTES),
+        end: Math.min(TASK_SIZE, end + NEAR_BYTES),
+      })),
+    );
+    this.#scanned = subtractRanges(near, unwatched);
   }
 
   /** Pages of a range that hold something; see Lvm.populatedPages. */

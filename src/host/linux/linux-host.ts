@@ -6,6 +6,7 @@
  */
 import { randomFillSync } from 'node:crypto';
 import { E, errnoName } from '../../abi/errno.ts';
+import { MAP, PROT } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
 import { assert, present } from '../../base/assert.ts';
 import { type GuestAddress, handle, type Handle, type Tid, tid } from '../../base/ids.ts';
@@ -226,11 +227,20 @@ export class LinuxHost implements Lvm {
   #receive(): void {
     const { listener } = this.#live();
     if (!listener.receive()) return;
-    const thread = this.#threads.ofHost(listener.hostTid);
-    assert(thread !== undefined, `thread ${listener.hostTid} is known`);
-    thread.notification = listener.id;
-    thread.number = listener.number;
-    thread.args.set(listener.args);
+    this.#serve(listener.hostTid, listener.id, listener.number, listener.args);
+    // A handler may have waited for a call of its own, and met others.
+    for (let early = this.#threads.takeEarly(); early; early = this.#threads.takeEarly()) {
+      if (this.#guest === null) return;
+      this.#serve(early.hostTid, early.id, early.number, early.args);
+    }
+  }
+
+  #serve(hostTid: number, id: bigint, number: number, args: Buffer): void {
+    const thread = this.#threads.ofHost(hostTid);
+    assert(thread !== undefined, `thread ${hostTid} is known`);
+    thread.notification = id;
+    thread.number = number;
+    thread.args.set(args);
     this.callCount += 1;
     const call = this.#call;
     call.thread = thread.tid;
@@ -293,6 +303,18 @@ export class LinuxHost implements Lvm {
         for (const target of tidTargets) guest.memory.write(target, value);
       },
     );
+  }
+
+  growHeap(thread: Tid, start: GuestAddress, end: GuestAddress): boolean {
+    const waiting = this.#threads.find(thread);
+    if (waiting === undefined || waiting.notification === 0n) return false;
+    waiting.notification = 0n;
+    const { listener, space } = this.#live();
+    const flags = MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE | MAP.FIXED_NOREPLACE;
+    const args = [start, end - start, PROT.READ | PROT.WRITE, flags, -1, 0];
+    if (this.#threads.runInstead(waiting, SYS.mmap, args, listener) !== start) return false;
+    space.heapGrown(start, end);
+    return true;
   }
 
   signal(thread: Tid, number: number, info: Uint8Array): number {

@@ -94,10 +94,10 @@ function probeGuest(skeleton: Skeleton, add: (...args: Parameters<typeof feature
         const PROT_READ_WRITE = 3;
         skeleton.map(GATE_END, GATE_END + 0x4000, PROT_READ_WRITE, -1, 0);
         pages.watch(GATE_END, GATE_END + 0x4000);
-        pages.take(() => {});
+        pages.take(GATE_END, GATE_END + 0x4000, () => {});
         skeleton.memory.writeForced(GATE_END + 0x1000, Buffer.from([1]));
         let count = 0;
-        pages.take((_start, pageCount) => {
+        pages.take(GATE_END, GATE_END + 0x4000, (_start, pageCount) => {
           count += pageCount;
         });
         if (count !== 1) throw new Error(`${count} pages reported, 1 was written`);

@@ -3,10 +3,12 @@
  * waits in, stopping them all, and what a checkpoint takes of each.
  */
 import { PTRACE_EVENT, PTRACE_O, REG, REGISTERS_BYTES } from '../../abi/ptrace.ts';
+import { E } from '../../abi/errno.ts';
 import { assert, present } from '../../base/assert.ts';
 import type { Tid } from '../../base/ids.ts';
 import { restartCall, Tracee, TraceeGone } from '../../guest/tracee.ts';
 import type { ProcessContext, ThreadContext } from '../../lvm/api.ts';
+import type { Listener } from '../../sandbox/listener.ts';
 
 /** Looks at a clone before asking; each takes a microsecond or so. */
 const CLONE_POLLS = 20_000;
@@ -50,7 +52,16 @@ export class HostThread {
   }
 }
 
+/** A notification that came while another was waited for. */
+export interface EarlyCall {
+  readonly hostTid: number;
+  readonly id: bigint;
+  readonly number: number;
+  readonly args: Buffer;
+}
+
 export class Threads {
+  readonly #early: EarlyCall[] = [];
   readonly #byHost = new Map<number, HostThread>();
   readonly #byGuest = new Map<Tid, HostThread>();
 
@@ -64,6 +75,11 @@ export class Threads {
   remove(thread: HostThread): void {
     this.#byHost.delete(thread.hostTid);
     this.#byGuest.delete(thread.tid);
+  }
+
+  /** Calls that came while one of our own was waited for; to be served next. */
+  takeEarly(): EarlyCall | undefined {
+    return this.#early.shift();
   }
 
   ofHost(hostTid: number): HostThread | undefined {
@@ -131,6 +147,73 @@ export class Threads {
     } finally {
       tracee.detach();
     }
+  }
+
+  /**
+   * Runs another call in a thread that waits in one, which it then makes again. Returns the result, or
+   * -EINTR when the thread could not be had (a signal came first, or the guest ended).
+   */
+  runInstead(
+    thread: HostThread,
+    number: number,
+    args: readonly number[],
+    listener: Listener,
+  ): number {
+    const { tracee } = thread;
+    try {
+      tracee.seize(PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL);
+      tracee.interrupt();
+      if (tracee.wait().kind !== 'interrupted') return E.EINTR;
+      const registers = Buffer.alloc(REGISTERS_BYTES);
+      tracee.registers(registers);
+      restartCall(registers);
+      const result = this.#runCall(tracee, registers, number, args, listener);
+      tracee.setRegisters(registers);
+      return result;
+    } catch (error) {
+      if (error instanceof TraceeGone) return E.EINTR;
+      throw error;
+    } finally {
+      tracee.detach();
+    }
+  }
+
+  /** From a stop before a call, to the exit of another made at the same instruction. */
+  #runCall(
+    tracee: Tracee,
+    before: Buffer,
+    number: number,
+    args: readonly number[],
+    listener: Listener,
+  ): number {
+    const registers = Buffer.from(before);
+    registers.writeBigInt64LE(BigInt(number), REG.rax);
+    const places = [REG.rdi, REG.rsi, REG.rdx, REG.r10, REG.r8, REG.r9];
+    for (const [index, place] of places.entries()) {
+      registers.writeBigInt64LE(BigInt(args[index] ?? 0), place);
+    }
+    tracee.setRegisters(registers);
+    tracee.resumeToSyscall();
+    if (tracee.wait().kind !== 'syscall') return E.EINTR;
+    tracee.resumeToSyscall();
+    // The filter traps this call like any other.
+    if (!this.#continueOwn(tracee, listener)) return E.EINTR;
+    if (tracee.wait().kind !== 'syscall') return E.EINTR;
+    tracee.registers(registers);
+    return Number(registers.readBigInt64LE(REG.rax));
+  }
+
+  /** Lets the call of this thread run; those of others that come first are kept. */
+  #continueOwn(tracee: Tracee, listener: Listener): boolean {
+    if (!listener.receive()) return false;
+    if (listener.hostTid === tracee.hostTid) return listener.continue(listener.id);
+    this.#early.push({
+      hostTid: listener.hostTid,
+      id: listener.id,
+      number: listener.number,
+      args: Buffer.from(listener.args),
+    });
+    return this.#continueOwn(tracee, listener);
   }
 
   #followClone(tracee: Tracee, child: Tid, born: (tracee: Tracee) => void): boolean {

@@ -5,6 +5,7 @@
  */
 import { E } from '../../abi/errno.ts';
 import { MAP, PAGE_BYTES, PROT } from '../../abi/memory.ts';
+import { guestAddress } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
 import { native, type Outcome } from '../outcome.ts';
 import { full, nativeRow, partial, type Row, refused } from '../table-row.ts';
@@ -35,17 +36,29 @@ function sysMmap(task: Task, args: Args): Outcome {
 
 const runNatively = (): Outcome => native;
 
+/** The heap is mapped ahead of the break by a part of its size, within these. */
+const HEAP_AHEAD_MIN = 1 << 20;
+const HEAP_AHEAD_MAX = 64 << 20;
+/** RLIMIT_DATA: how far a heap can grow. */
+const HEAP_BYTES_MAX = 2 ** 40;
+
 /**
- * The heap is one mapping reserved at the start (see host): the break is only a number. It does not
- * go back, since what lies above it would have to read as zeros when it comes again.
+ * Within what is mapped the break is only a number. It does not go back, since what lies above it would
+ * have to read as zeros when it comes again.
  */
 function sysBrk(task: Task, args: Args): Outcome {
   const { process } = task;
   const wanted = args.pointer(0);
-  if (wanted > process.programBreak && wanted <= process.heapEnd) {
-    process.programBreak = wanted;
-    process.touch();
+  const heapBytes = wanted - process.heapStart;
+  if (wanted <= process.programBreak || heapBytes > HEAP_BYTES_MAX) return process.programBreak;
+  if (wanted > process.heapEnd) {
+    if (process.isHeapFull) return process.programBreak;
+    const ahead = Math.min(HEAP_AHEAD_MAX, Math.max(HEAP_AHEAD_MIN, heapBytes / 4));
+    const end = Math.ceil((wanted + ahead) / PAGE_BYTES) * PAGE_BYTES;
+    return { kind: 'grow-heap', start: process.heapEnd, end: guestAddress(end) };
   }
+  process.programBreak = wanted;
+  process.touch();
   return process.programBreak;
 }
 
