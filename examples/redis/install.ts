@@ -7,6 +7,7 @@ import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:f
 import { delimiter, join } from 'node:path';
 
 const POLICY = '/usr/sbin/policy-rc.d';
+const APT = 'apt-get';
 const INSTALL = ['install', '-y', '--no-install-recommends', 'redis-server'] as const;
 
 /** The absolute path of a program on PATH, or null. */
@@ -23,11 +24,12 @@ export function findProgram(name: string): string | null {
   return null;
 }
 
-function aptGet(args: readonly string[]): string | null {
+/** Null if it went well, else what it said. */
+function attempt(command: string, args: readonly string[]): string | null {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const result = spawnSync('apt-get', args, { env, encoding: 'utf8' });
+  const result = spawnSync(command, args, { env, encoding: 'utf8' });
   if (result.status === 0) return null;
-  return `apt-get ${args.join(' ')} failed\n${result.stdout ?? ''}${result.stderr ?? ''}`.trimEnd();
+  return `${command} ${args.join(' ')} failed\n${result.stdout ?? ''}${result.stderr ?? ''}`.trimEnd();
 }
 
 /** The path of redis-server, or what a person has to do. */
@@ -35,13 +37,13 @@ export function ensureRedis(say: (line: string) => void): { path: string } | { t
   const found = findProgram('redis-server');
   if (found !== null) return { path: found };
   const todo = 'redis-server is missing; install it with: sudo apt-get install redis-server';
-  if (process.getuid?.() !== 0 || findProgram('apt-get') === null) return { todo };
+  if (process.getuid?.() !== 0 || findProgram(APT) === null) return { todo };
   say("installing Debian's redis-server");
   // The policy forbids daemons to be started; one that is there already is left as it is.
   const isPolicyOurs = !existsSync(POLICY);
   if (isPolicyOurs) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
-    const failure = aptGet(['update']) ?? aptGet(INSTALL);
+    const failure = attempt(APT, ['update']) ?? attempt(APT, INSTALL);
     if (failure !== null) return { todo: failure };
   } finally {
     if (isPolicyOurs) rmSync(POLICY, { force: true });

@@ -21,7 +21,7 @@ const STOP_TIMEOUT_MS = 15_000;
 /** Writing some GiB to a slow disk. */
 const CHECKPOINT_TIMEOUT_MS = 600_000;
 
-export const requestTimeoutMs = ({ command }: AdminRequest): number => {
+const requestTimeoutMs = ({ command }: AdminRequest): number => {
   if (command === 'status') return STATUS_TIMEOUT_MS;
   return command === 'stop' ? STOP_TIMEOUT_MS : CHECKPOINT_TIMEOUT_MS;
 };

@@ -142,7 +142,7 @@ function version(): string {
 }
 
 /** The whole command line. `done` gets the status to exit with. */
-export function makeProgram(actions: Actions, done: (status: number) => void): Command {
+function makeProgram(actions: Actions, done: (status: number) => void): Command {
   const program = new Command('tardigrade')
     .description('Runs an unmodified Linux program so that it survives the death of its machine.')
     .version(version(), '-V, --version', 'show the version')

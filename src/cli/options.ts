@@ -21,7 +21,7 @@ export interface GuestOptions {
 }
 
 /** Which replicas a fault point is given to. */
-export type FaultTarget =
+type FaultTarget =
   | { readonly kind: 'initial' }
   | { readonly kind: 'later' }
   | { readonly kind: 'all' }
@@ -48,7 +48,7 @@ export type OutputMode = 'auto' | 'json' | 'quiet';
 /** A unix socket's path has at most 107 bytes; this leaves room for the runtime directory. */
 const NAME_LENGTH_MAX = 40;
 /** As many as a configuration can have members. */
-export const REPLICAS_MAX = MEMBERS_MAX;
+const REPLICAS_MAX = MEMBERS_MAX;
 const FAILURE_TIMEOUT_MS_MIN = 20;
 const FAILURE_TIMEOUT_MS_MAX = 60_000;
 /** Together they must fit the first page of a guest's stack area many times over. */

@@ -14,7 +14,7 @@ export interface PublishSpec {
 }
 
 /** As in docs/commands.md; the supervisor passes one descriptor for each to every replica. */
-export const PUBLISHED_MAX = 32;
+const PUBLISHED_MAX = 32;
 const DEFAULT_ADDRESS = '127.0.0.1';
 const FORM = 'write it as [ADDR:]HOST[:GUEST], such as 6379, 0:6379 or [::1]:8080:80';
 

@@ -86,7 +86,7 @@ function prepare(
 }
 
 /** Whether a file can be a checkpoint; the replica that restores it checks all of it. */
-export function checkCheckpoint(path: string): void {
+function checkCheckpoint(path: string): void {
   const head = Buffer.alloc(HEADER_BYTES);
   let size: number;
   try {
