@@ -107,7 +107,9 @@ export class FaultPlan {
 
   /** Whether the next pass of the point acts; for places that must prepare for it. */
   isPlanned(point: FaultPoint): boolean {
-    return !this.#isEmpty && this.#faults.some((fault) => fault.point === point && fault.left === 1);
+    return (
+      !this.#isEmpty && this.#faults.some((fault) => fault.point === point && fault.left === 1)
+    );
   }
 
   #pass(point: FaultPoint): void {

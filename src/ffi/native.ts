@@ -71,11 +71,14 @@ const c = {
     'int64_t process_vm_writev(int pid, uintptr_t local_iov, unsigned long liovcnt, ' +
       'uintptr_t remote_iov, unsigned long riovcnt, unsigned long flags)',
   ),
-  mmap: libc.func(
-    'mmap',
-    koffi.pointer('Mapping', koffi.opaque()),
-    ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t'],
-  ),
+  mmap: libc.func('mmap', koffi.pointer('Mapping', koffi.opaque()), [
+    'uintptr_t',
+    'size_t',
+    'int',
+    'int',
+    'int',
+    'int64_t',
+  ]),
   syscall: libc.func('syscall', 'long', ['long', 'long', 'long', 'long', 'long', 'long', 'long']),
   schedSetaffinity: libc.func('int sched_setaffinity(int pid, size_t size, const void *mask)'),
   schedGetaffinity: libc.func('int sched_getaffinity(int pid, size_t size, void *mask)'),
@@ -147,12 +150,8 @@ export const getsockopt = (
   value: Uint8Array,
   size: Uint8Array,
 ): number => errnoOf(c.getsockopt(fd, level, option, value, size));
-export const setsockopt = (
-  fd: number,
-  level: number,
-  option: number,
-  value: Uint8Array,
-): number => errnoOf(c.setsockopt(fd, level, option, value, value.length));
+export const setsockopt = (fd: number, level: number, option: number, value: Uint8Array): number =>
+  errnoOf(c.setsockopt(fd, level, option, value, value.length));
 export const send = (fd: number, source: Uint8Array, count: number, flags: number): number =>
   errnoOf(c.send(fd, source, count, flags));
 export const recv = (fd: number, target: Uint8Array, count: number, flags: number): number =>
@@ -166,10 +165,14 @@ export function posixSpawn(
   environment: readonly string[],
 ): number {
   const child = new Int32Array(1);
-  const failed: number = c.posixSpawn(child, path, null, null, [...argv, null], [
-    ...environment,
+  const failed: number = c.posixSpawn(
+    child,
+    path,
     null,
-  ]);
+    null,
+    [...argv, null],
+    [...environment, null],
+  );
   return failed === 0 ? (child[0] as number) : -failed;
 }
 

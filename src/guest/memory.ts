@@ -3,8 +3,10 @@
  * `read` and `write` respect the guest's page protections (process_vm_readv(2)) and serve the library
  * OS; `readForced` does not (/proc/PID/mem) and serves checkpoints. A hot path: no allocation.
  */
-import { PAGE_BYTES } from '../abi/memory.ts';
+
 import { E } from '../abi/errno.ts';
+import { PAGE_BYTES } from '../abi/memory.ts';
+import { assert } from '../base/assert.ts';
 import type { GuestAddress } from '../base/ids.ts';
 import {
   allocateArena,
@@ -15,7 +17,6 @@ import {
   processVmWritev,
   pwrite,
 } from '../ffi/native.ts';
-import { assert } from '../base/assert.ts';
 
 /** Larger transfers go piece by piece. */
 const STAGE_BYTES = 1 << 20;

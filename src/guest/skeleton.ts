@@ -7,7 +7,11 @@
 import { errnoName } from '../abi/errno.ts';
 import { MAP, PAGE_BYTES, TASK_SIZE, UFFD_OPEN_FLAGS } from '../abi/memory.ts';
 import { PTRACE_EVENT, PTRACE_O, REG, REGISTERS_BYTES } from '../abi/ptrace.ts';
-import { BPF_INSTRUCTION_BYTES, SECCOMP_FILTER_FLAG, SECCOMP_SET_MODE_FILTER } from '../abi/seccomp.ts';
+import {
+  BPF_INSTRUCTION_BYTES,
+  SECCOMP_FILTER_FLAG,
+  SECCOMP_SET_MODE_FILTER,
+} from '../abi/seccomp.ts';
 import { SYS } from '../abi/syscalls.ts';
 import { assert } from '../base/assert.ts';
 import { TardigradeError } from '../base/errors.ts';

@@ -6,8 +6,8 @@
  */
 import { E } from '../abi/errno.ts';
 import { assert } from '../base/assert.ts';
-import { type Epoch, epoch, type GuestAddress, type Handle, type Tid } from '../base/ids.ts';
 import { type FaultPlan, InjectedFault } from '../base/fault-points.ts';
+import { type Epoch, epoch, type GuestAddress, type Handle, type Tid } from '../base/ids.ts';
 import { DeltaHistory } from '../checkpoint/delta-history.ts';
 import { DeltaWriter, NO_PARENT, type SealedDelta } from '../checkpoint/delta-writer.ts';
 import type { Image } from '../checkpoint/image.ts';

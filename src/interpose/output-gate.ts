@@ -7,7 +7,7 @@
 import { E } from '../abi/errno.ts';
 import { assert } from '../base/assert.ts';
 import type { Epoch } from '../base/ids.ts';
-import { type Handle, epoch } from '../base/ids.ts';
+import { epoch, type Handle } from '../base/ids.ts';
 import { type ExitStatus, type Lvm, READY } from '../lvm/api.ts';
 
 /** Held by one stream: as a socket buffer, so that a guest that writes without end waits. */

@@ -45,7 +45,9 @@ export class Args {
 
   /** `long`, `off_t`, `time_t`; exact to 53 bits. */
   long(index: number): number {
-    return this.#view.getInt32(index * 8 + 4, true) * TWO_32 + this.#view.getUint32(index * 8, true);
+    return (
+      this.#view.getInt32(index * 8 + 4, true) * TWO_32 + this.#view.getUint32(index * 8, true)
+    );
   }
 
   /** All 64 bits. */

@@ -18,13 +18,13 @@ import type {
   TrappedCall,
 } from '../lvm/api.ts';
 import { FdTable } from './fd-table.ts';
-import { FileSystem } from './fs/file-system.ts';
+import type { FileSystem } from './fs/file-system.ts';
 import { factories } from './kinds.ts';
 import { GuestFault, GuestMemory } from './memory.ts';
-import { NetStack } from './net/net-stack.ts';
+import type { NetStack } from './net/net-stack.ts';
 import { Objects } from './object.ts';
 import type { Outcome } from './outcome.ts';
-import { Process } from './process.ts';
+import type { Process } from './process.ts';
 import { createState, KernelState } from './state.ts';
 import { entries } from './table.ts';
 import { Task } from './task.ts';

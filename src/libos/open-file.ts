@@ -4,15 +4,16 @@
  * under fs/, net/, ipc/ or time/. Handlers in syscalls/ call these methods and know no kinds.
  * Results are counts or -errno; -EAGAIN means "would block", and the handler decides to block.
  */
-import type { Decoder, Encoder } from '../base/codec.ts';
+
 import { E } from '../abi/errno.ts';
+import type { Decoder, Encoder } from '../base/codec.ts';
+import type { MapSource } from '../lvm/api.ts';
+import type { Args } from './args.ts';
 import type { FileStat } from './fs/stat.ts';
 import { KernelObject } from './object.ts';
-import type { Args } from './args.ts';
 import type { Outcome } from './outcome.ts';
 import type { Task } from './task.ts';
 import { WaitQueue } from './wait-queue.ts';
-import type { MapSource } from '../lvm/api.ts';
 
 /** Bits of poll(2) and epoll(7), which are the same numbers. */
 export const POLL = {

@@ -5,8 +5,8 @@
 import type { Decoder, Encoder } from '../base/codec.ts';
 import { type Handle, type ObjectId, pid } from '../base/ids.ts';
 import { FdTable } from './fd-table.ts';
-import { FileSystem } from './fs/file-system.ts';
 import { openConsole } from './fs/console.ts';
+import { FileSystem } from './fs/file-system.ts';
 import { FIRST_TID, type Kernel, type KernelOptions } from './kernel.ts';
 import { KIND } from './kinds-ids.ts';
 import { NetStack } from './net/net-stack.ts';

@@ -25,7 +25,11 @@ export type Row =
       readonly note: string;
     };
 
-export const full = (name: SyscallName, handler: Handler): Row => ({ name, level: 'full', handler });
+export const full = (name: SyscallName, handler: Handler): Row => ({
+  name,
+  level: 'full',
+  handler,
+});
 
 export const partial = (name: SyscallName, handler: Handler, note: string): Row => ({
   name,
@@ -34,7 +38,11 @@ export const partial = (name: SyscallName, handler: Handler, note: string): Row 
   note,
 });
 
-export const nativeRow = (name: SyscallName, note: string): Row => ({ name, level: 'native', note });
+export const nativeRow = (name: SyscallName, note: string): Row => ({
+  name,
+  level: 'native',
+  note,
+});
 
 export const refused = (name: SyscallName, errno: number, note: string): Row => ({
   name,

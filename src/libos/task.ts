@@ -13,7 +13,7 @@ import { KernelObject, type Objects } from './object.ts';
 import { type Blocked, blocked } from './outcome.ts';
 import { Process } from './process.ts';
 import { Deadline } from './time/deadlines.ts';
-import type { WaitQueue, Waiter } from './wait-queue.ts';
+import type { Waiter, WaitQueue } from './wait-queue.ts';
 
 /** `idle` runs guest code; `waiting` is in a call not yet answered; `withdrawn` will ask it again. */
 export type CallState = 'idle' | 'waiting' | 'withdrawn';
@@ -120,7 +120,8 @@ export class Task extends KernelObject implements Waiter {
 
   /** For the dispatcher: the handler returned `blocked`. */
   armDeadline(): void {
-    if (!Number.isNaN(this.#deadlineNs)) this.kernel.deadlines.set(this.#deadline, this.#deadlineNs);
+    if (!Number.isNaN(this.#deadlineNs))
+      this.kernel.deadlines.set(this.#deadline, this.#deadlineNs);
   }
 
   /** For the dispatcher: before the handler runs again. */

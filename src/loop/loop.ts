@@ -3,8 +3,9 @@
  * that one thread serves all of them in order. Used by host/linux and replication; knows neither.
  * Callbacks run to their end; none may block.
  */
+
+import { E, errnoName } from '../abi/errno.ts';
 import { assert } from '../base/assert.ts';
-import { errnoName, E } from '../abi/errno.ts';
 import * as os from '../ffi/native.ts';
 
 export const EPOLL = { in: 1, out: 4, error: 8, hup: 16, rdhup: 0x2000, et: 0x8000_0000 } as const;
@@ -140,7 +141,12 @@ export class Loop {
     if (count === 0) {
       this.onSettled();
       if (this.#isStopped) return;
-      count = os.epollWait(this.#epoll, this.#events, EVENTS_MAX, this.isSpinning() ? 0 : timeoutMs);
+      count = os.epollWait(
+        this.#epoll,
+        this.#events,
+        EVENTS_MAX,
+        this.isSpinning() ? 0 : timeoutMs,
+      );
     }
     if (count === E.EINTR) return;
     check('epoll_wait', count);

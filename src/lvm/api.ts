@@ -269,7 +269,9 @@ export interface Lvm {
   /** Takes connections for a published guest port; -EADDRNOTAVAIL when it is not published. */
   streamListen(port: number): Handle | number;
   /** The next connection, or -EAGAIN. */
-  streamAccept(listener: Handle): { stream: Handle; peer: StreamAddress; local: StreamAddress } | number;
+  streamAccept(
+    listener: Handle,
+  ): { stream: Handle; peer: StreamAddress; local: StreamAddress } | number;
   /** Bytes read, 0 at the end, -EAGAIN, -ECONNRESET. */
   streamRead(stream: Handle, target: Uint8Array): number;
   /** Bytes taken, -EAGAIN (then `ready` says when), -EPIPE, -ECONNRESET. */

@@ -3,9 +3,9 @@
  * chosen, and a log of the complete deltas after it. Used by replica.ts, as the machine says.
  */
 import { present } from '../base/assert.ts';
-import type { Epoch } from '../base/ids.ts';
 import type { FaultPlan } from '../base/fault-points.ts';
-import { DeltaReader } from '../checkpoint/delta-reader.ts';
+import type { Epoch } from '../base/ids.ts';
+import type { DeltaReader } from '../checkpoint/delta-reader.ts';
 import { Image } from '../checkpoint/image.ts';
 import { MemfdStore } from '../host/linux/memfd-store.ts';
 

@@ -2,8 +2,9 @@
  * GuestRunner: makes a primary's guest: host, interposers, checkpointer and library OS stacked on each
  * other, started from the program, from a checkpoint file or from a backup's state. Used by replica.ts.
  */
-import { type Ballot, type Epoch, epoch } from '../base/ids.ts';
+
 import type { FaultPlan } from '../base/fault-points.ts';
+import { type Ballot, type Epoch, epoch } from '../base/ids.ts';
 import { readCheckpoint } from '../checkpoint/checkpoint-file.ts';
 import { nodeFiles } from '../checkpoint/files.ts';
 import { Image } from '../checkpoint/image.ts';

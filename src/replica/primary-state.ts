@@ -3,9 +3,10 @@
  * whole state to joiners and into files. Used by replica.ts, as the machine says. One per replica: a
  * primary never becomes a backup again.
  */
+
+import type { FaultPlan } from '../base/fault-points.ts';
 import type { Ballot, Epoch, ReplicaId } from '../base/ids.ts';
 import { epoch } from '../base/ids.ts';
-import type { FaultPlan } from '../base/fault-points.ts';
 import { CheckpointFileWriter } from '../checkpoint/checkpoint-file.ts';
 import type { SealedDelta } from '../checkpoint/delta-writer.ts';
 import { nodeFiles } from '../checkpoint/files.ts';

@@ -3,7 +3,7 @@
  * the deltas of the epochs meanwhile, in one order. A sink is a joiner's connection or a checkpoint
  * file. Used by primary-state.ts.
  */
-import { epoch, type Epoch } from '../base/ids.ts';
+import { type Epoch, epoch } from '../base/ids.ts';
 import { JoinTransfer } from '../checkpoint/join.ts';
 import type { SlabPool } from '../checkpoint/slab.ts';
 import type { Base, Checkpointer } from '../interpose/checkpointer.ts';

@@ -10,7 +10,14 @@ import { type ReplicaId, replicaId } from '../base/ids.ts';
 import * as os from '../ffi/native.ts';
 import { EPOLL, type Loop, Timer } from '../loop/loop.ts';
 import { Connection } from './connection.ts';
-import { decodeHello, encodeHello, PACKET, type PacketKind, TOKEN_BYTES, WIRE_VERSION } from './wire.ts';
+import {
+  decodeHello,
+  encodeHello,
+  PACKET,
+  type PacketKind,
+  TOKEN_BYTES,
+  WIRE_VERSION,
+} from './wire.ts';
 
 export interface PeerEvents {
   up(peer: ReplicaId): void;

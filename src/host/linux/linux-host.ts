@@ -9,9 +9,9 @@ import { E, errnoName } from '../../abi/errno.ts';
 import { MAP, PROT } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
 import { assert, present } from '../../base/assert.ts';
-import { type GuestAddress, handle, type Handle, type Tid, tid } from '../../base/ids.ts';
+import { type GuestAddress, type Handle, handle, type Tid, tid } from '../../base/ids.ts';
 import * as native from '../../ffi/native.ts';
-import { ProcessMemory } from '../../guest/memory.ts';
+import type { ProcessMemory } from '../../guest/memory.ts';
 import { WrittenPages } from '../../guest/written-pages.ts';
 import { EPOLL, type Loop, Timer } from '../../loop/loop.ts';
 import type {
@@ -33,7 +33,7 @@ import type {
 import { filterProgram } from '../../sandbox/filter.ts';
 import type { Listener } from '../../sandbox/listener.ts';
 import { AddressSpace } from './address-space.ts';
-import { buildGuest, type Built } from './build.ts';
+import { type Built, buildGuest } from './build.ts';
 import type { Console } from './console.ts';
 import { MemfdStore } from './memfd-store.ts';
 import { loadProgram } from './program.ts';
@@ -488,4 +488,3 @@ function contentFile(source: Extract<MapSource, { kind: 'bytes' }>): number {
   if (fd >= 0) native.pwrite(fd, source.content, source.content.length, 0);
   return fd;
 }
-

@@ -6,7 +6,15 @@ import { E, errnoName } from '../../abi/errno.ts';
 import { FALLOC_FL, PAGE_BYTES, SEEK, TASK_SIZE } from '../../abi/memory.ts';
 import { assert } from '../../base/assert.ts';
 import { guestAddress } from '../../base/ids.ts';
-import { close, fallocate, ftruncate, lseek, memfdCreate, pread, pwrite } from '../../ffi/native.ts';
+import {
+  close,
+  fallocate,
+  ftruncate,
+  lseek,
+  memfdCreate,
+  pread,
+  pwrite,
+} from '../../ffi/native.ts';
 import type { PageVisitor } from '../../lvm/api.ts';
 
 /** How the file shows in /proc/PID/maps. */

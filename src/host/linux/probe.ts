@@ -75,7 +75,10 @@ export function probeKernel(): KernelFeatures {
   return features;
 }
 
-function probeGuest(skeleton: Skeleton, add: (...args: Parameters<typeof feature>) => boolean): void {
+function probeGuest(
+  skeleton: Skeleton,
+  add: (...args: Parameters<typeof feature>) => boolean,
+): void {
   try {
     add('process_vm_readv', true, 'allow ptrace of own children', () => {
       const bytes = Buffer.alloc(4);

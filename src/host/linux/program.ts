@@ -79,8 +79,7 @@ export function loadProgram(
   const heapStart = roundUp(program.base + elfEnd(program.elf)) + PAGE_BYTES;
   const heap = { start: guestAddress(heapStart), end: guestAddress(heapStart + HEAP_BYTES) };
   regions.push(anonymous(heap.start, heap.end, PROT.READ | PROT.WRITE, '[heap]'));
-  const stackProtection =
-    PROT.READ | PROT.WRITE | (program.elf.hasExecutableStack ? PROT.EXEC : 0);
+  const stackProtection = PROT.READ | PROT.WRITE | (program.elf.hasExecutableStack ? PROT.EXEC : 0);
   regions.push(anonymous(STACK_TOP - STACK_BYTES, STACK_TOP, stackProtection, '[stack]'));
   const pointer = buildStack(spec, program, interpreter, store, random);
   if (pointer < 0) return pointer;

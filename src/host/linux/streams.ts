@@ -50,9 +50,7 @@ export class Streams {
     return this.#adopt(publication.fd, EPOLL.in | EPOLL.et);
   }
 
-  accept(
-    listener: Handle,
-  ): { stream: Handle; peer: StreamAddress; local: StreamAddress } | number {
+  accept(listener: Handle): { stream: Handle; peer: StreamAddress; local: StreamAddress } | number {
     const from = this.#fd(listener);
     this.#size.writeUInt32LE(this.#address.length);
     const fd = native.accept4(from, this.#address, this.#size, SOCK_CLOEXEC_NONBLOCK);

@@ -2,8 +2,9 @@
  * Threads of a guest on the Linux host: their ids to the guest and to the host, the call that each
  * waits in, stopping them all, and what a checkpoint takes of each.
  */
-import { PTRACE_EVENT, PTRACE_O, REG, REGISTERS_BYTES } from '../../abi/ptrace.ts';
+
 import { E } from '../../abi/errno.ts';
+import { PTRACE_EVENT, PTRACE_O, REG, REGISTERS_BYTES } from '../../abi/ptrace.ts';
 import { assert, present } from '../../base/assert.ts';
 import type { Tid } from '../../base/ids.ts';
 import { restartCall, Tracee, TraceeGone } from '../../guest/tracee.ts';

@@ -53,6 +53,11 @@ export class SimGuest {
     this.#arenaEnd = this.#next + ARENA_BYTES;
   }
 
+  /** More of the heap. */
+  mapHeap(start: number, end: number): void {
+    this.#map(start, end - start, '[heap]');
+  }
+
   #map(start: number, sizeBytes: number, name: string): void {
     this.#memory.map({
       start: guestAddress(start),

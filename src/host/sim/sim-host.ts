@@ -311,6 +311,17 @@ export class SimHost implements Lvm {
     return true;
   }
 
+  growHeap(id: Tid, start: GuestAddress, end: GuestAddress): boolean {
+    const thread = this.threads.answering(id);
+    if (thread === null) return false;
+    const isFree = this.memory.regions.every(
+      (region) => region.end <= start || region.start >= end,
+    );
+    if (isFree) this.guest.mapHeap(start, end);
+    this.threads.repeat(thread);
+    return isFree;
+  }
+
   signal(id: Tid, number: number, info: Uint8Array): number {
     assert(number >= 1 && number <= 64, `${number} is a signal`);
     assert(info.length === 128, 'siginfo_t has 128 bytes');

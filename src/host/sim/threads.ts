@@ -115,6 +115,13 @@ export class SimThreads {
     }
   }
 
+  /** The thread makes its call again, as a new one. */
+  repeat(thread: SimThread): void {
+    thread.state = 'waiting';
+    thread.isAsked = false;
+    this.#ask(thread);
+  }
+
   /** For resume: withdrawn calls are asked again. */
   askAgain(): void {
     for (const thread of this.#byId.values()) {

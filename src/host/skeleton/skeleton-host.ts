@@ -76,6 +76,11 @@ export class SkeletonHost implements Lvm {
     return refuse('answerClone');
   }
 
+  /** Map anonymous memory there in the thread that waits, and have it make its call again. */
+  growHeap(_thread: Tid, _start: GuestAddress, _end: GuestAddress): boolean {
+    return refuse('growHeap');
+  }
+
   /**
    * Queue the signal to the thread with its siginfo, as rt_tgsigqueueinfo(2) does; -ESRCH if gone.
    */

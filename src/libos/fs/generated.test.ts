@@ -155,6 +155,7 @@ test('the devices', () => {
   assert.equal(guest.read(open('null'), 9), '');
   assert.equal(guest.write(open('null'), 'gone'), 4);
   assert.equal(guest.read(open('zero'), 4), '\0\0\0\0');
+  assert.equal((guest.read(open('zero'), 300_000) as string).length, 300_000);
   assert.equal(guest.write(open('full'), 'x'), E.ENOSPC);
   const random = guest.read(open('urandom'), 32);
   assert.ok(typeof random === 'string' && random.length === 32 && random !== '\0'.repeat(32));

@@ -312,4 +312,3 @@ export const processRows: readonly Row[] = [
   refused('vhangup', E.EPERM, 'the host’s'),
   refused('modify_ldt', E.ENOSYS, 'segments of 16-bit programs'),
 ];
-

@@ -7,6 +7,7 @@ import { E } from '../../abi/errno.ts';
 import { O, RWF, S } from '../../abi/fs.ts';
 import type { Args } from '../args.ts';
 import { ConsoleFile } from '../fs/console.ts';
+import { DeviceFile } from '../fs/device-file.ts';
 import { SeekableFile } from '../fs/placed-file.ts';
 import { RegularFile } from '../fs/regular-file.ts';
 import { PipeEnd } from '../ipc/pipe.ts';
@@ -38,6 +39,7 @@ const isStream = (file: OpenFile): boolean =>
 export function readVector(task: Task, file: OpenFile, offset: number, flags = 0): Outcome {
   if (!canRead(file)) return E.EBADF;
   if (file instanceof SeekableFile) return readSeekable(task, file, offset);
+  if (file instanceof DeviceFile) return readDevice(task, file);
   if (offset !== CURRENT) return readAt(task, file, offset);
   const { vector } = task.kernel.fs.context;
   const view = file.read(vector.total, task);
@@ -84,7 +86,25 @@ function readSeekable(task: Task, file: SeekableFile, offset: number): number {
   return done;
 }
 
-/** pread of a device. */
+/** A device gives as much as is wanted; so much at most in one call. */
+const DEVICE_BYTES_MAX = 32 * 1024 * 1024;
+
+function readDevice(task: Task, file: DeviceFile): number {
+  const { vector } = task.kernel.fs.context;
+  const wanted = Math.min(vector.total, DEVICE_BYTES_MAX);
+  let done = 0;
+  while (done < wanted) {
+    const view = file.read(wanted - done);
+    if (typeof view === 'number') return view;
+    if (view.length === 0) break;
+    const arrived = vector.copyOut(task.kernel.lvm, view);
+    done += arrived;
+    if (arrived < view.length) return done > 0 ? done : E.EFAULT;
+  }
+  return done;
+}
+
+/** pread of what has no position. */
 function readAt(task: Task, file: OpenFile, offset: number): number {
   const { vector } = task.kernel.fs.context;
   const view = file.readAt(offset, vector.total);
