@@ -57,13 +57,14 @@ async function strikeAtRandom(group: Group, prng: Prng): Promise<void> {
   const { primary, backups } = service;
   const backup = backups[prng.below(backups.length)] as number;
   const victim = prng.chance(0.3) ? backup : primary;
-  if (prng.chance(0.2)) {
+  const dice = prng.fraction();
+  if (dice < 0.2) {
     // The others go on without it, and it is killed for it.
     if (victim === primary) group.workload.mark();
     service.signal(victim, 'SIGSTOP');
     group.kills += 1;
     await group.waitForDeath(victim);
-  } else if (group.replicas === 3 && prng.chance(0.2)) {
+  } else if (dice < 0.4 && group.replicas === 3) {
     service.signal(backup, 'SIGKILL');
     group.kills += 1;
     await group.kill(primary);

@@ -5,6 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { cliPath } from './paths.ts';
 import type { Program, ProgramSpec } from './program.ts';
 import { RunEvents } from './run-events.ts';
 import { readStatus, type ServiceStatus } from './status.ts';
@@ -25,6 +26,8 @@ export interface ServiceSpec {
   readonly failureTimeoutMs?: number;
   /** Leaves a deposed primary running, so that a test can look at it. */
   readonly keepsDeposed?: boolean;
+  /** A command before it all, such as `taskset -c 0`: the benchmarks place processes with it. */
+  readonly wrapper?: readonly string[];
   /** More options of the command line, before the program. */
   readonly options?: readonly string[];
   readonly more?: Partial<ProgramSpec>;
@@ -46,10 +49,12 @@ export class Service {
     this.spec = spec;
     serviceCount += 1;
     this.name = `${world.mark}-${serviceCount}`;
-    this.program =
+    const command =
       spec.mode === 'native'
-        ? world.start(spec.program, spec.args, spec.more)
-        : world.tardigrade(this.#arguments(), spec.more);
+        ? [spec.program, ...spec.args]
+        : [process.execPath, cliPath, ...this.#arguments()];
+    const [first = '', ...rest] = [...(spec.wrapper ?? []), ...command];
+    this.program = world.start(first, rest, spec.more);
   }
 
   #arguments(): string[] {
