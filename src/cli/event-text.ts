@@ -27,11 +27,12 @@ function textOf(event: ServiceEvent): string | null {
       const { ballot, primary, members } = event;
       return `ballot ${ballot}: primary ${primary}, members ${members.join(', ')}`;
     }
-    case 'takeover':
-      return (
-        `replica ${event.replica} took over at epoch ${event.epoch} ` +
-        `(restored in ${event.restoreMs.toFixed(1)} ms): ${event.reason}`
-      );
+    case 'takeover': {
+      const { replica, epoch, restoreMs, reason } = event;
+      const how = `restored in ${restoreMs.toFixed(1)} ms`;
+      const why = reason === '' ? '' : `: ${reason}`;
+      return `replica ${replica} took over at epoch ${epoch} (${how})${why}`;
+    }
     case 'joined':
       return `replica ${event.replica} holds the state as of epoch ${event.epoch}`;
     case 'lost':
