@@ -1,6 +1,14 @@
 /** Tests of the admin socket: claims of names, requests, and everything that is no request. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -103,12 +111,13 @@ test('the socket of a dead service is found out and removed', async () => {
   const path = join(directory, 'dead.sock');
   // Closing a listening node server would remove it: this is what a killed one leaves.
   writeFileSync(path, '');
+  writeFileSync(join(directory, 'half-dead.lock'), '');
   await assert.rejects(
     ask(path, 'dead', { command: 'status' }),
     /no service named dead is running/,
   );
   assert.deepEqual(await statusOfAll(directory), []);
-  assert.equal(existsSync(path), false);
+  assert.deepEqual(readdirSync(directory), []);
 });
 
 test('a service that answers oddly, late or not at all is told apart', async () => {

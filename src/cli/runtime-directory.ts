@@ -66,7 +66,7 @@ export function socketPath(directory: string, name: string): string {
   );
 }
 
-/** Names that have a socket; some of their services may be dead. */
+/** Names that have a socket or a lock; some of their services may be dead. */
 export function listNames(directory: string = runtimePath()): readonly string[] {
   let entries: readonly string[];
   try {
@@ -74,8 +74,12 @@ export function listNames(directory: string = runtimePath()): readonly string[] 
   } catch {
     return [];
   }
-  const sockets = entries.filter((entry) => entry.endsWith(SOCKET));
-  return sockets.map((entry) => entry.slice(0, -SOCKET.length)).sort();
+  const ends = [SOCKET, LOCK];
+  const names = entries.flatMap((entry) => {
+    const end = ends.find((suffix) => entry.endsWith(suffix));
+    return end === undefined ? [] : [entry.slice(0, -end.length)];
+  });
+  return [...new Set(names)].sort();
 }
 
 /** A name that is this process's until it is released or the process ends. */
