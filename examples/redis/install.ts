@@ -29,7 +29,8 @@ function attempt(command: string, args: readonly string[]): string | null {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   const result = spawnSync(command, args, { env, encoding: 'utf8' });
   if (result.status === 0) return null;
-  return `${command} ${args.join(' ')} failed\n${result.stdout ?? ''}${result.stderr ?? ''}`.trimEnd();
+  const said = `${result.stdout ?? ''}${result.stderr ?? ''}`.trimEnd();
+  return `${command} ${args.join(' ')} failed\n${said}`;
 }
 
 /** The path of redis-server, or what a person has to do. */
