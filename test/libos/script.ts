@@ -36,7 +36,7 @@ export class ScriptRunner {
   }
 
   #memory(at: number): number {
-    return this.#guest.area(0) + at;
+    return this.#guest.area() + at;
   }
 
   /** Where data stands: behind addresses, control data and headers. */

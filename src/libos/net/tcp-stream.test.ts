@@ -3,8 +3,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LibosGuest } from '../../../test/libos/guest.ts';
 import { E } from '../../abi/errno.ts';
-import type { SimPeer } from '../../host/sim/streams.ts';
-import { handle } from '../../base/ids.ts';
 
 const PORT = 6379;
 const NONBLOCK = 0o4000;
@@ -22,7 +20,7 @@ function listening(backlog = 511): { guest: LibosGuest; listener: number } {
 
 interface Connected {
   readonly guest: LibosGuest;
-  readonly peer: SimPeer;
+  readonly peer: ReturnType<LibosGuest['sim']['connect']>;
   readonly fd: number;
 }
 
@@ -85,7 +83,6 @@ test('a request is one epoll_wait, one read of the stream, one write', () => {
 
 test('every byte of a large request and its answer arrives, in pieces, in order', () => {
   const { guest, peer, fd } = connected(0);
-  guest.sim.guest.alloc(1);
   peer.limit(10_000);
   const size = 600_000;
   const sent = Buffer.from(Array.from({ length: size }, (_, index) => (index * 31) & 0xff));
@@ -239,6 +236,5 @@ test('of several listeners the first with IPv4 has the published port, then the 
   guest.sim.connect(PORT);
   assert.ok(guest.call('accept4', only6, 0, 0, 0) >= 0, 'the one that is left');
   guest.call('close', only6);
-  assert.equal(guest.sim.streamListen(PORT) === E.EADDRINUSE, false, 'the port is free again');
-  assert.ok(handle(0) === 0);
+  assert.ok(Number(guest.sim.streamListen(PORT)) > 0, 'the port is free again');
 });
