@@ -20,9 +20,6 @@ export const EPOLL_EVENT = { events: 0, data: 4, sizeBytes: 12 } as const;
 /** struct pollfd. */
 export const POLLFD = { fd: 0, events: 4, revents: 6, sizeBytes: 8 } as const;
 
-/** An fd_set holds this many descriptors where the C library defines it; the call takes more. */
-export const FD_SETSIZE = 1024;
-
 export const EFD = { semaphore: 1, nonblock: 0o4000, cloexec: 0o2000000 } as const;
 
 /** Status flags of open(2) that sockets, pipes and descriptors of events use. */
@@ -36,7 +33,5 @@ export const O = {
   direct: 0o40000,
   cloexec: 0o2000000,
 } as const;
-
-export const PIPE_BUF = 4096;
 
 export const SIGNAL = { pipe: 13, alarm: 14 } as const;

@@ -28,7 +28,9 @@ export const TFD = {
 
 export const ITIMER = { real: 0, virtual: 1, profile: 2 } as const;
 
-/** struct timespec {i64 seconds, i64 nanoseconds}; struct timeval {i64 seconds, i64 microseconds}. */
+/**
+ * struct timespec {i64 seconds, i64 nanoseconds}; struct timeval {i64 seconds, i64 microseconds}.
+ */
 export const TIMESPEC = { seconds: 0, fraction: 8, sizeBytes: 16 } as const;
 
 /** struct itimerspec and itimerval: the interval, then the value. */
@@ -51,7 +53,6 @@ export const SIGINFO = {
 } as const;
 
 export const SI_TIMER = -2;
-export const SI_KERNEL = 0x80;
 /** Highest signal number. */
 export const SIGNAL_MAX = 64;
 

@@ -3,6 +3,7 @@
  * All calls must come from the thread that seized it. Seized only while needed: between checkpoints
  * the guest is detached, so that Linux delivers its signals without our help.
  */
+import { readFileSync } from 'node:fs';
 import { E, errnoName } from '../abi/errno.ts';
 import {
   ERESTART,
@@ -62,7 +63,20 @@ export class Tracee {
   }
 
   seize(options: number): void {
-    must('PTRACE_SEIZE', this.hostTid, ptrace(PTRACE.SEIZE, this.hostTid, 0, options));
+    const result = ptrace(PTRACE.SEIZE, this.hostTid, 0, options);
+    if (result === E.EPERM && this.#isDead()) throw new TraceeGone(`thread ${this.hostTid} ended`);
+    must('PTRACE_SEIZE', this.hostTid, result);
+  }
+
+  /** Ended but not reaped: Linux says EPERM for those. */
+  #isDead(): boolean {
+    try {
+      const stat = readFileSync(`/proc/${this.hostTid}/stat`, 'latin1');
+      const state = stat.charAt(stat.lastIndexOf(')') + 2);
+      return state === 'Z' || state === 'X';
+    } catch {
+      return true;
+    }
   }
 
   interrupt(): void {

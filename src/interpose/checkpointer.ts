@@ -193,7 +193,6 @@ export class Checkpointer extends ForwardingLvm {
     this.#dropped.clear();
     const { delta } = paused;
     this.#trigger.captured(startNs, endNs, delta?.sizeBytes ?? 0);
-    this.#faults.at('after-capture');
     if (delta !== null) {
       this.#host.captured({ delta, pauseUs: (endNs - startNs) / 1000, pageCount });
     }
@@ -214,6 +213,7 @@ export class Checkpointer extends ForwardingLvm {
     this.#faults.at('during-capture');
     this.#writePages(writer);
     this.#writeClient(writer);
+    this.#faults.at('after-capture');
     this.#mustSaveAll = false;
     this.#mustSaveRegions = false;
     this.#epoch = next;
@@ -248,7 +248,7 @@ export class Checkpointer extends ForwardingLvm {
     this.#mustSaveAll = true;
     this.client.save(writer, scope);
     this.#handles.save(
-      scope,
+      'changes',
       (handle, bytes) => writer.handlePut(handle, bytes),
       (handle) => writer.handleRemove(handle),
     );
@@ -263,7 +263,7 @@ export class Checkpointer extends ForwardingLvm {
   #failed(): void {
     this.#writer.abandon();
     this.#baseWriter.abandon();
-    this.#handles.changeAll();
+    this.#handles.forgetSave();
     this.#mustSaveRegions = true;
   }
 
@@ -417,6 +417,16 @@ export class Checkpointer extends ForwardingLvm {
   override growHeap(thread: Tid, start: GuestAddress, end: GuestAddress): boolean {
     if (thread === this.#current) this.#current = null;
     return this.inner.growHeap(thread, start, end);
+  }
+
+  override dropHeap(thread: Tid, start: GuestAddress, end: GuestAddress, value: number): void {
+    if (thread === this.#current) this.#current = null;
+    this.inner.dropHeap(thread, start, end, value);
+  }
+
+  override answerSignal(thread: Tid, target: Tid, number: number, info: Uint8Array): void {
+    if (thread === this.#current) this.#current = null;
+    this.inner.answerSignal(thread, target, number, info);
   }
 
   /* --- LvmClient: what calls for an epoch ---------------------------------------------------------- */

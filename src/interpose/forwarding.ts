@@ -82,6 +82,14 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.growHeap(thread, start, end);
   }
 
+  dropHeap(thread: Tid, start: GuestAddress, end: GuestAddress, value: number): void {
+    this.inner.dropHeap(thread, start, end, value);
+  }
+
+  answerSignal(thread: Tid, target: Tid, number: number, info: Uint8Array): void {
+    this.inner.answerSignal(thread, target, number, info);
+  }
+
   signal(thread: Tid, number: number, info: Uint8Array): number {
     return this.inner.signal(thread, number, info);
   }

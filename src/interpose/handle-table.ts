@@ -18,6 +18,8 @@ export class HandleTable {
   readonly #outer = new Map<Handle, OuterHandle>();
   readonly #byInner = new Map<Handle, Handle>();
   readonly #changed = new Set<Handle>();
+  /** What the last save of changes held. */
+  #saved: Handle[] = [];
   #next = 1;
 
   add(entry: OuterHandle): Handle {
@@ -66,7 +68,8 @@ export class HandleTable {
     put: (handle: number, bytes: Uint8Array) => void,
     remove: (handle: number) => void,
   ): void {
-    const handles = scope === 'all' ? this.#outer.keys() : this.#changed;
+    const handles = scope === 'all' ? [...this.#outer.keys()] : [...this.#changed];
+    this.#saved = [...this.#changed];
     for (const outer of handles) {
       const entry = this.#outer.get(outer);
       if (entry === undefined) remove(outer);
@@ -80,9 +83,9 @@ export class HandleTable {
     this.#changed.clear();
   }
 
-  /** The next save of changes holds everything: the last one did not arrive. */
-  changeAll(): void {
-    for (const outer of this.#outer.keys()) this.#changed.add(outer);
+  /** The last save did not arrive: the next one has its changes too. */
+  forgetSave(): void {
+    for (const outer of this.#saved) this.#changed.add(outer);
   }
 
   load(saved: ReadonlyMap<number, Uint8Array>): void {

@@ -52,6 +52,9 @@ export class Kernel implements LvmClient {
   /** Told when the guest is gone. */
   onExited: (status: ExitStatus) => void = () => {};
   readonly #runnable: Task[] = [];
+  /** The task whose handler runs, and signals that wait for its end. */
+  #running: Task | null = null;
+  readonly #afterCall: (() => void)[] = [];
   #ended: ExitStatus | null = null;
 
   constructor(lvm: Lvm) {
@@ -194,6 +197,7 @@ export class Kernel implements LvmClient {
 
   #run(task: Task): void {
     const handler = entries[task.callNumber];
+    this.#running = task;
     let outcome: Outcome;
     if (handler === undefined) outcome = this.#countUnsupported(task.callNumber);
     else {
@@ -204,7 +208,21 @@ export class Kernel implements LvmClient {
         outcome = E.EFAULT;
       }
     }
+    this.#running = null;
     this.#finish(task, outcome);
+    for (let send = this.#afterCall.shift(); send; send = this.#afterCall.shift()) send();
+  }
+
+  /**
+   * Sends a signal on behalf of the kernel (SIGPIPE, timers). To the task whose handler runs it goes
+   * after the call is answered: before, it would interrupt the call.
+   */
+  signal(target: Task, number: number, info: Uint8Array): void {
+    const send = () => {
+      if (this.tasks.get(target.tid) === target) this.lvm.signal(target.tid, number, info);
+    };
+    if (this.#running === target) this.#afterCall.push(send);
+    else send();
   }
 
   #finish(task: Task, outcome: Outcome): void {
@@ -240,6 +258,14 @@ export class Kernel implements LvmClient {
         task.process.heapGrown(this.lvm.growHeap(task.tid, start, end) ? end : null);
         return;
       }
+      case 'drop-heap':
+        task.endCall();
+        this.lvm.dropHeap(task.tid, outcome.start, outcome.end, outcome.value);
+        return;
+      case 'signal':
+        task.endCall();
+        this.lvm.answerSignal(task.tid, outcome.target.tid, outcome.number, outcome.info);
+        return;
       case 'gone':
         return;
     }

@@ -59,6 +59,8 @@ export class Objects {
   readonly touched = new Set<KernelObject>();
   readonly #byId = new Map<ObjectId, KernelObject>();
   readonly #removed = new Set<ObjectId>();
+  /** Removed as of the last save, which may not have arrived. */
+  readonly #unconfirmed = new Set<ObjectId>();
   readonly #encoder = new Encoder(4096);
   #nextId = 1;
 
@@ -99,10 +101,14 @@ export class Objects {
 
   /** Each record starts with the kind, so that `load` knows what to make. */
   save(sink: RecordSink, scope: 'all' | 'changes'): void {
-    if (scope === 'changes') for (const id of this.#removed) sink.removeObject(id);
+    // A save that follows a failed one is of scope `all`, and must undo what the failed one knew.
+    if (scope === 'changes') this.#unconfirmed.clear();
+    for (const id of this.#removed) this.#unconfirmed.add(id);
+    for (const id of this.#unconfirmed) sink.removeObject(id);
     const chosen = scope === 'all' ? this.#byId.values() : this.touched;
     const encoder = this.#encoder;
     for (const object of chosen) {
+      if (scope === 'all') sink.removeObject(object.id);
       encoder.reset();
       encoder.u16(object.kind);
       object.save(encoder);

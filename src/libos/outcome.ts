@@ -38,12 +38,38 @@ export interface GrowHeap {
   readonly end: GuestAddress;
 }
 
+/** Heap pages are given back; then the call ends with `value`. */
+export interface DropHeap {
+  readonly kind: 'drop-heap';
+  readonly start: GuestAddress;
+  readonly end: GuestAddress;
+  readonly value: number;
+}
+
+/** The caller sends a signal; the call ends with 0. */
+export interface SendSignal {
+  readonly kind: 'signal';
+  readonly target: Task;
+  readonly number: number;
+  /** siginfo_t. */
+  readonly info: Uint8Array;
+}
+
 /** The calling thread, or the whole guest, is gone: nobody waits for an answer. */
 export interface Gone {
   readonly kind: 'gone';
 }
 
-export type Outcome = number | Blocked | Native | MapFile | CloneThread | GrowHeap | Gone;
+export type Outcome =
+  | number
+  | Blocked
+  | Native
+  | MapFile
+  | CloneThread
+  | GrowHeap
+  | DropHeap
+  | SendSignal
+  | Gone;
 
 export const blocked: Blocked = Object.freeze({ kind: 'blocked' });
 export const native: Native = Object.freeze({ kind: 'native' });

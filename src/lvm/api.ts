@@ -207,7 +207,14 @@ export interface Lvm {
    * again. False: there is no room; the call is asked again all the same.
    */
   growHeap(thread: Tid, start: GuestAddress, end: GuestAddress): boolean;
-  /** Sends a signal to one thread. `info` is a siginfo_t (128 bytes). The kernel delivers it. */
+  /** Gives back the content of heap pages in the calling thread, and answers its call with `value`. */
+  dropHeap(thread: Tid, start: GuestAddress, end: GuestAddress, value: number): void;
+  /**
+   * Answers kill(2) and its like: the calling thread itself sends the signal, so that it is delivered
+   * as by Linux: to itself before the call returns.
+   */
+  answerSignal(thread: Tid, target: Tid, number: number, info: Uint8Array): void;
+  /** Sends a signal to one thread, from outside; a call that it waits in is withdrawn. `info` is a siginfo_t (128 bytes). The kernel delivers it. */
   signal(thread: Tid, number: number, info: Uint8Array): number;
 
   /* --- guest memory ---------------------------------------------------------------------------- */

@@ -33,6 +33,8 @@ export const callClasses: { readonly [Call in keyof Lvm]: CallClass } = {
   answerNative: 'local',
   answerMap: 'local',
   growHeap: 'local',
+  dropHeap: 'local',
+  answerSignal: 'local',
   answerClone: 'local',
   // A pending signal is part of the thread's context.
   signal: 'local',

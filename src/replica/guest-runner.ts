@@ -35,6 +35,8 @@ export interface GuestRunnerDeps {
   readonly report: (event: string, detail: string) => void;
   /** The guest ended, and what it said before is out. */
   readonly exited: (status: ExitStatus) => void;
+  /** A replica got the whole state. */
+  readonly joined: (member: number, epoch: number) => void;
   /** Output of a console stream goes on at this offset. */
   readonly consoleAt: (stream: 1 | 2, offset: number) => void;
 }
@@ -96,13 +98,13 @@ export class GuestRunner {
   }
 
   #stack(peers: Peers, ballot: Ballot, base: Epoch): { primary: PrimaryState; kernel: Kernel } {
-    const { loop, machine, faults, stats, options, exited } = this.#deps;
+    const { loop, machine, faults, stats, options, exited, joined } = this.#deps;
     const { host } = this;
     const isTraced = options.interposers.includes('tracer');
     const trace = (line: string): void => this.#deps.report('trace', line);
     const below: Lvm = isTraced ? new Tracer(host, { sink: trace }) : host;
     const primary = new PrimaryState(
-      { loop, host, below, peers, machine, faults, stats },
+      { loop, host, below, peers, machine, faults, stats, joined },
       ballot,
       base,
     );

@@ -39,6 +39,7 @@ export interface PrimaryDeps {
   readonly machine: Machine;
   readonly faults: FaultPlan;
   readonly stats: EpochStats;
+  readonly joined: (member: number, epoch: number) => void;
 }
 
 export class PrimaryState {
@@ -225,6 +226,7 @@ export class PrimaryState {
       done: (last) => {
         // It will say `joined`; deltas go on as to any member.
         this.#streams.set(member, last);
+        this.#deps.joined(member, last);
       },
     };
   }

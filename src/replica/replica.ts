@@ -164,7 +164,10 @@ export class Replica {
         this.#send(effect.to, effect.message);
         return;
       case 'askMaster':
-        if (effect.request.kind === 'newBallot') this.#deps.faults.at('before-takeover');
+        if (effect.request.kind === 'newBallot') {
+          this.#deps.faults.at('before-takeover');
+          if (this.#lastLoss === '') this.#lastLoss = 'the primary fell silent';
+        }
         this.#askMaster(effect.request);
         return;
       case 'stream':

@@ -89,6 +89,7 @@ function main(options: ReplicaOptions): void {
       postStats();
       port.post({ type: 'exited', status });
     },
+    joined: (member, epoch) => port.post({ type: 'joined', replica: member, epoch }),
     consoleAt: (stream, offset) => consoleOut.at(stream, offset),
   });
   const token = Buffer.from(options.token, 'hex');
@@ -114,7 +115,7 @@ function main(options: ReplicaOptions): void {
         releaseP50Us: stats.releaseUs.quantile(0.5),
         calls: runner.host.callCount,
         heldBytes: primary?.checkpointer.heldBytes ?? 0,
-        guestMemoryBytes: 0,
+        guestMemoryBytes: runner.host.guestMemoryBytes(),
         unsupportedCalls: runner.kernel === null ? [] : unsupportedCalls(runner.kernel),
       },
     });

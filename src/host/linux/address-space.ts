@@ -111,6 +111,12 @@ export class AddressSpace {
     this.#isChanged = true;
   }
 
+  /** The content of a range is given up. */
+  dropped(start: number, end: number): void {
+    this.#drop(start, end - start);
+    this.#image.zero(start, end);
+  }
+
   #advise(start: number, length: number, advice: number): void {
     const isDropped =
       advice === MADV.DONTNEED || advice === MADV.DONTNEED_LOCKED || advice === MADV.REMOVE;

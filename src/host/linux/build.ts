@@ -3,6 +3,7 @@
  * one way by which guests come to life, at the first start and at a takeover. All threads are left
  * stopped; the host lets them go. If anything fails, nothing is left running.
  */
+import { readFileSync } from 'node:fs';
 import { PAGE_BYTES } from '../../abi/memory.ts';
 import { assert, present } from '../../base/assert.ts';
 import type { Tid } from '../../base/ids.ts';
@@ -23,6 +24,9 @@ export interface Built {
 }
 
 const SIGSET_BYTES = 8;
+/** struct kernel_sigaction. */
+const SIGACTION_BYTES = 32;
+const SIGNAL_MAX = 64;
 /** Mappings of the image that lie closer than this become one: fewer mappings, faster to build. */
 const MERGE_BYTES = 1 << 20;
 
@@ -45,6 +49,7 @@ function build(skeleton: Skeleton, image: GuestImage, store: MemfdStore, filter:
   for (const region of image.regions) mapRegion(skeleton, region, store);
   skeleton.closeDescriptor(store.fd);
   const uffd = skeleton.openUserfault();
+  resetSignals(skeleton);
   for (const [signal, action] of image.setup.signalActions) {
     skeleton.call('rt_sigaction', signal, skeleton.scratch(action), 0, SIGSET_BYTES);
   }
@@ -59,6 +64,17 @@ function build(skeleton: Skeleton, image: GuestImage, store: MemfdStore, filter:
   for (const { tracee, context } of threads) setContext(tracee, context);
   requeueSignals(skeleton.hostPid, image, threads);
   return { hostPid: skeleton.hostPid, memory: skeleton.memory, listener, uffd, threads };
+}
+
+/** Signals that this process ignores (node: SIGPIPE) must not be ignored by the guest. */
+function resetSignals(skeleton: Skeleton): void {
+  const status = readFileSync(`/proc/${skeleton.hostPid}/status`, 'latin1');
+  const ignored = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  const byDefault = skeleton.scratch(Buffer.alloc(SIGACTION_BYTES));
+  for (let signal = 1; signal <= SIGNAL_MAX; signal += 1) {
+    if (((ignored >> BigInt(signal - 1)) & 1n) === 0n) continue;
+    skeleton.call('rt_sigaction', signal, byDefault, 0, SIGSET_BYTES);
+  }
 }
 
 function mapRegion(skeleton: Skeleton, region: MemoryRegion, store: MemfdStore): void {

@@ -4,9 +4,10 @@
  * memory. Lives on the sentry thread; serves one guest process. It knows nothing of the library OS
  * above it, nor whether an interposer stands between.
  */
+import { readFileSync } from 'node:fs';
 import { randomFillSync } from 'node:crypto';
 import { E, errnoName } from '../../abi/errno.ts';
-import { MAP, PROT } from '../../abi/memory.ts';
+import { MADV, MAP, PAGE_BYTES, PROT } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
 import { assert, present } from '../../base/assert.ts';
 import { type GuestAddress, type Handle, handle, type Tid, tid } from '../../base/ids.ts';
@@ -30,6 +31,7 @@ import type {
   RootStat,
   StreamAddress,
 } from '../../lvm/api.ts';
+import { GATE_SCRATCH } from '../../sandbox/skeleton-elf.ts';
 import { filterProgram } from '../../sandbox/filter.ts';
 import type { Listener } from '../../sandbox/listener.ts';
 import { AddressSpace } from './address-space.ts';
@@ -218,6 +220,17 @@ export class LinuxHost implements Lvm {
     this.#streams.closeAll();
   }
 
+  /** Resident memory of the guest; 0 when there is none. */
+  guestMemoryBytes(): number {
+    if (this.#guest === null) return 0;
+    try {
+      const statm = readFileSync(`/proc/${this.#guest.hostPid}/statm`, 'latin1');
+      return Number(statm.split(' ')[1]) * PAGE_BYTES;
+    } catch {
+      return 0;
+    }
+  }
+
   get guestPid(): number | null {
     return this.#guest?.hostPid ?? null;
   }
@@ -312,15 +325,58 @@ export class LinuxHost implements Lvm {
     const { listener, space } = this.#live();
     const flags = MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE | MAP.FIXED_NOREPLACE;
     const args = [start, end - start, PROT.READ | PROT.WRITE, flags, -1, 0];
-    if (this.#threads.runInstead(waiting, SYS.mmap, args, listener) !== start) return false;
+    if (this.#threads.runInstead(waiting, SYS.mmap, args, listener, null) !== start) return false;
     space.heapGrown(start, end);
     return true;
+  }
+
+  dropHeap(thread: Tid, start: GuestAddress, end: GuestAddress, value: number): void {
+    const waiting = this.#threads.find(thread);
+    if (waiting === undefined || waiting.notification === 0n) return;
+    waiting.notification = 0n;
+    const { listener, space } = this.#live();
+    space.dropped(start, end);
+    const args = [start, end - start, MADV.DONTNEED];
+    this.#threads.runInstead(waiting, SYS.madvise, args, listener, value);
+  }
+
+  answerSignal(thread: Tid, target: Tid, number: number, info: Uint8Array): void {
+    const waiting = this.#threads.find(thread);
+    const receiver = this.#threads.find(target);
+    if (waiting === undefined || waiting.notification === 0n || receiver === undefined) return;
+    waiting.notification = 0n;
+    const { listener, memory, hostPid } = this.#live();
+    memory.writeForced(GATE_SCRATCH, info);
+    const args = [hostPid, receiver.hostTid, number, GATE_SCRATCH];
+    const { rt_tgsigqueueinfo } = SYS;
+    const send = () =>
+      this.#threads.runInstead(waiting, rt_tgsigqueueinfo, args, listener, 0);
+    if (receiver === waiting || receiver.notification === 0n) {
+      send();
+      return;
+    }
+    receiver.notification = 0n;
+    this.#threads.withdraw(receiver, () => {
+      this.#upcall().withdrawn(target);
+      send();
+    });
   }
 
   signal(thread: Tid, number: number, info: Uint8Array): number {
     const target = this.#threads.find(thread);
     if (target === undefined || this.#guest === null) return E.ESRCH;
-    const { hostPid } = this.#guest;
+    if (target.notification === 0n) return this.#queueSignal(target, number, info);
+    let result = 0;
+    target.notification = 0n;
+    const isThere = this.#threads.withdraw(target, () => {
+      this.#upcall().withdrawn(thread);
+      result = this.#queueSignal(target, number, info);
+    });
+    return isThere ? result : E.ESRCH;
+  }
+
+  #queueSignal(target: HostThread, number: number, info: Uint8Array): number {
+    const { hostPid } = this.#live();
     // Linux lets no process send another what looks like a signal of the kernel or of kill(2).
     const SI_TKILL = -6;
     const code = Buffer.from(info.buffer, info.byteOffset, info.length).readInt32LE(8);

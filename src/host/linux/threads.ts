@@ -13,6 +13,7 @@ import type { Listener } from '../../sandbox/listener.ts';
 
 /** Looks at a clone before asking; each takes a microsecond or so. */
 const CLONE_POLLS = 20_000;
+const SYSCALL_INSTRUCTION_BYTES = 2;
 
 export class HostThread {
   readonly tid: Tid;
@@ -151,14 +152,16 @@ export class Threads {
   }
 
   /**
-   * Runs another call in a thread that waits in one, which it then makes again. Returns the result, or
-   * -EINTR when the thread could not be had (a signal came first, or the guest ended).
+   * Runs another call in a thread that waits in one, which then ends with `answer`, or is made again
+   * (null). Returns the result, or -EINTR when the thread could not be had (a signal came first, or
+   * the guest ended).
    */
   runInstead(
     thread: HostThread,
     number: number,
     args: readonly number[],
     listener: Listener,
+    answer: number | null,
   ): number {
     const { tracee } = thread;
     try {
@@ -169,6 +172,11 @@ export class Threads {
       tracee.registers(registers);
       restartCall(registers);
       const result = this.#runCall(tracee, registers, number, args, listener);
+      if (answer !== null && result !== E.EINTR) {
+        const rip = registers.readBigUInt64LE(REG.rip) + BigInt(SYSCALL_INSTRUCTION_BYTES);
+        registers.writeBigUInt64LE(rip, REG.rip);
+        registers.writeBigInt64LE(BigInt(answer), REG.rax);
+      }
       tracee.setRegisters(registers);
       return result;
     } catch (error) {
@@ -215,6 +223,23 @@ export class Threads {
       args: Buffer.from(listener.args),
     });
     return this.#continueOwn(tracee, listener);
+  }
+
+  /** Withdraws the call that a thread waits in, so that a signal can't come between call and answer. */
+  withdraw(thread: HostThread, then: () => void): boolean {
+    const { tracee } = thread;
+    try {
+      tracee.seize(PTRACE_O.EXITKILL);
+      tracee.interrupt();
+      tracee.wait();
+      then();
+      return true;
+    } catch (error) {
+      if (error instanceof TraceeGone) return false;
+      throw error;
+    } finally {
+      tracee.detach();
+    }
   }
 
   #followClone(tracee: Tracee, child: Tid, born: (tracee: Tracee) => void): boolean {

@@ -322,6 +322,18 @@ export class SimHost implements Lvm {
     return isFree;
   }
 
+  dropHeap(id: Tid, start: GuestAddress, end: GuestAddress, value: number): void {
+    if (this.threads.answering(id) === null) return;
+    this.memory.drop(start, end);
+    this.answer(id, value);
+  }
+
+  answerSignal(id: Tid, target: Tid, number: number, info: Uint8Array): void {
+    if (this.threads.answering(id) === null) return;
+    this.signal(target, number, info);
+    this.answer(id, 0);
+  }
+
   signal(id: Tid, number: number, info: Uint8Array): number {
     assert(number >= 1 && number <= 64, `${number} is a signal`);
     assert(info.length === 128, 'siginfo_t has 128 bytes');

@@ -81,6 +81,16 @@ export class SkeletonHost implements Lvm {
     return refuse('growHeap');
   }
 
+  /** Give back these pages (MADV_DONTNEED) in the thread that waits, and end its call with a value. */
+  dropHeap(_thread: Tid, _start: GuestAddress, _end: GuestAddress, _value: number): void {
+    refuse('dropHeap');
+  }
+
+  /** Have the thread that waits send the signal by itself, and end its call with 0. */
+  answerSignal(_thread: Tid, _target: Tid, _number: number, _info: Uint8Array): void {
+    refuse('answerSignal');
+  }
+
   /**
    * Queue the signal to the thread with its siginfo, as rt_tgsigqueueinfo(2) does; -ESRCH if gone.
    */

@@ -37,7 +37,8 @@ test('bytes leave in the order in which they came, whatever is saved and loaded 
     let scope: 'all' | 'changes' = 'all';
     for (const { kind, count } of steps) {
       if (kind === 'push') {
-        const data = Buffer.from(Array.from({ length: count }, () => (next += 1) & 0xff));
+        const data = Buffer.from(Array.from({ length: count }, (_, at) => (next + at) & 0xff));
+        next += count;
         const taken = ring.push(data);
         assert.equal(taken, Math.min(count, 32_768 - model.length));
         model = Buffer.concat([model, data.subarray(0, taken)]);

@@ -1,4 +1,7 @@
-/** Tests of epoll.ts, by calls: edges, nesting, faults, closing, cost. test/libos compares with Linux. */
+/**
+ * Tests of epoll.ts, by calls: edges, nesting, faults, closing, cost. test/libos compares with
+ * Linux.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LibosGuest } from '../../../test/libos/guest.ts';

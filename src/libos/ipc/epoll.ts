@@ -143,8 +143,8 @@ export class Epoll extends OpenFile {
   }
 
   /**
-   * Fills `target` with up to `countMax` struct epoll_event; returns how many. `commit` with what it
-   * returned must follow when the guest has them, `cancel` when it can't be given them.
+   * Fills `target` with up to `countMax` struct epoll_event; returns how many. `commit` with what
+   * it returned must follow when the guest has them, `cancel` when it can't be given them.
    */
   collect(target: Buffer, countMax: number): number {
     const listed = this.#listed;

@@ -1,5 +1,6 @@
 /**
- * EventFd: the counter of eventfd(2). Called by the file handlers; holds a 64-bit number and no more.
+ * EventFd: the counter of eventfd(2). Called by the file handlers; holds a 64-bit number and no
+ * more.
  */
 import { E } from '../../abi/errno.ts';
 import type { Decoder, Encoder } from '../../base/codec.ts';

@@ -334,8 +334,8 @@ export function makeFifo(objects: Objects): Pipe {
 }
 
 /**
- * open(2) of a FIFO: a blocking open waits until the other side opens too. May be asked again: which
- * opens it has seen is kept as the call's progress.
+ * open(2) of a FIFO: a blocking open waits until the other side opens too. May be asked again:
+ * which opens it has seen is kept as the call's progress.
  */
 export function openFifo(
   task: Task,

@@ -1,6 +1,7 @@
 /**
- * Internet addresses: between guest sockaddr structures, the numeric text of the LVM API, and the one
- * form used inside: 32 hexadecimal digits of an IPv6 address, IPv4 as ::ffff:a.b.c.d. Pure functions.
+ * Internet addresses: between guest sockaddr structures, the numeric text of the LVM API, and the
+ * one form used inside: 32 hexadecimal digits of an IPv6 address, IPv4 as ::ffff:a.b.c.d. Pure
+ * functions.
  */
 import { E } from '../../abi/errno.ts';
 import { AF, SOCKADDR } from '../../abi/net.ts';
@@ -25,9 +26,6 @@ export const isAny = (ip: string): boolean => ip === ANY_V6 || ip === ANY_V4;
 /** One of the guest's own addresses: 127.0.0.0/8, ::1. */
 export const isLoopback = (ip: string): boolean =>
   ip === LOOPBACK_V6 || ip.startsWith(`${MAPPED}7f`);
-
-export const isMulticast = (ip: string): boolean =>
-  isV4(ip) ? /^[ef]$/.test(ip.charAt(24)) : ip.startsWith('ff');
 
 /** Connecting or sending to "any" means this machine. */
 export function toOwn(endpoint: Endpoint): Endpoint {

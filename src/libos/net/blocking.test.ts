@@ -1,4 +1,7 @@
-/** Tests of socket calls that block: what wakes them, when they give up, that they outlive a restore. */
+/**
+ * Tests of socket calls that block: what wakes them, when they give up, that they outlive a
+ * restore.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LibosGuest } from '../../../test/libos/guest.ts';

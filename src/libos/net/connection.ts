@@ -1,7 +1,7 @@
 /**
- * Connection: one end of a connection inside the guest, as a TCP or Unix stream socket holds it: the buffer that
- * it reads and the buffer that it writes. The other end holds the same two, crossed. Not an object by itself: the
- * socket saves the ids of the two.
+ * Connection: one end of a connection inside the guest, as a TCP or Unix stream socket holds it:
+ * the buffer that it reads and the buffer that it writes. The other end holds the same two,
+ * crossed. Not an object by itself: the socket saves the ids of the two.
  */
 import { E } from '../../abi/errno.ts';
 import { MSG, SHUT } from '../../abi/net.ts';
@@ -36,8 +36,8 @@ export function refuse(pair: BufferPair): void {
 }
 
 /**
- * Tells the other end of a reset. To a TCP end that knew that nothing more comes it is a broken pipe:
- * reading still gives the end, and writing fails.
+ * Tells the other end of a reset. To a TCP end that knew that nothing more comes it is a broken
+ * pipe: reading still gives the end, and writing fails.
  */
 function resetPeer({ incoming, outgoing }: BufferPair, isAfterEnd: boolean): void {
   if (outgoing.isReset) return;

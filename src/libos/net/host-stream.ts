@@ -1,7 +1,8 @@
 /**
- * HostStream: a TCP connection from outside, as its socket sees it: a stream of the LVM API and what is known
- * of its readiness. Upcalls are edges, so readiness is remembered here until a call proves the contrary.
- * Nothing is buffered on this side, but bytes that were only looked at (MSG_PEEK, FIONREAD).
+ * HostStream: a TCP connection from outside, as its socket sees it: a stream of the LVM API and
+ * what is known of its readiness. Upcalls are edges, so readiness is remembered here until a call
+ * proves the contrary. Nothing is buffered on this side, but bytes that were only looked at
+ * (MSG_PEEK, FIONREAD).
  */
 import { E } from '../../abi/errno.ts';
 import type { Decoder, Encoder } from '../../base/codec.ts';
@@ -17,8 +18,8 @@ const PEEK_BYTES_MAX = 65_536;
 const PROBE_BYTES = 4096;
 
 /**
- * `hint`: an upcall said so, perhaps about bytes that were read meanwhile. `unknown`: new or restored; its
- * edge may have come before we listened.
+ * `hint`: an upcall said so, perhaps about bytes that were read meanwhile. `unknown`: new or
+ * restored; its edge may have come before we listened.
  */
 type Readability = 'no' | 'yes' | 'hint' | 'unknown';
 
@@ -172,8 +173,9 @@ export class HostStream {
   }
 
   /**
-   * Poll bits but POLL.error, which is the socket's. A blocking socket that is said to be readable must be,
-   * or its reader hangs; others pay for a wrong hint with one -EAGAIN, which is cheaper than to look.
+   * Poll bits but POLL.error, which is the socket's. A blocking socket that is said to be
+   * readable must be, or its reader hangs; others pay for a wrong hint with one -EAGAIN, which is
+   * cheaper than to look.
    */
   poll(isBlocking: boolean): number {
     const isUnsure = this.#readable === 'unknown' || (this.#readable === 'hint' && isBlocking);

@@ -1,7 +1,7 @@
 /**
- * MessageQueue: datagrams that wait to be received, with who sent them and what came along: for UDP and for
- * Unix datagram and seqpacket sockets. Each message is a page of the saved state, so that one
- * more or less saves no others.
+ * MessageQueue: datagrams that wait to be received, with who sent them and what came along: for
+ * UDP and for Unix datagram and seqpacket sockets. Each message is a page of the saved state, so
+ * that one more or less saves no others.
  */
 import { present } from '../../base/assert.ts';
 import { Decoder, Encoder } from '../../base/codec.ts';

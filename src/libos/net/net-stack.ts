@@ -1,7 +1,7 @@
 /**
- * NetStack: the guest's network as one kernel object: its ports, the published ones among them, and the names
- * of Unix sockets. Sockets enter themselves when they are bound and again when loaded; only the place
- * in the ephemeral ports is state of its own.
+ * NetStack: the guest's network as one kernel object: its ports, the published ones among them,
+ * and the names of Unix sockets. Sockets enter themselves when they are bound and again when
+ * loaded; only the place in the ephemeral ports is state of its own.
  */
 import { E } from '../../abi/errno.ts';
 import { AF, IPPROTO, SOCK } from '../../abi/net.ts';
@@ -107,8 +107,8 @@ export class NetStack extends KernelObject {
   }
 
   /**
-   * Somebody began to listen on `port`: gives the published port of that number, if there is one, to
-   * the listener that should have it (tcp-listener.ts says which).
+   * Somebody began to listen on `port`: gives the published port of that number, if there is one,
+   * to the listener that should have it (tcp-listener.ts says which).
    */
   publish(port: number): void {
     let holder: TcpSocket | null = null;

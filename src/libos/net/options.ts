@@ -1,11 +1,12 @@
 /**
  * SocketOptions: the options of level SOL_SOCKET that any socket keeps, and the numbers of other
- * levels that are only remembered. Read and set by syscalls/socket-options.ts; saved with the socket.
+ * levels that are only remembered. Read and set by syscalls/socket-options.ts; saved with the
+ * socket.
  */
 import type { Decoder, Encoder } from '../../base/codec.ts';
 
 /** net.core.wmem_default and wmem_max as Linux has them; getsockopt shows them so. */
-export const BUFFER_BYTES_DEFAULT = 212_992;
+const BUFFER_BYTES_DEFAULT = 212_992;
 export const BUFFER_BYTES_MAX = 425_984;
 /** Linux doubles what is asked for, and gives at least these. */
 export const SEND_BYTES_MIN = 4608;

@@ -1,6 +1,7 @@
 /**
  * Ports: who is bound to which port of one protocol inside the guest, by the rules of Linux for
- * SO_REUSEADDR, SO_REUSEPORT and IPV6_V6ONLY. Derived state: sockets enter themselves again when loaded.
+ * SO_REUSEADDR, SO_REUSEPORT and IPV6_V6ONLY. Derived state: sockets enter themselves again when
+ * loaded.
  */
 import { E } from '../../abi/errno.ts';
 import { ANY_V4, ANY_V6, type Endpoint, isV4 } from './address.ts';

@@ -1,7 +1,7 @@
 /**
- * Socket: what all sockets have in common, and what the socket handlers call. The families stand in
- * tcp-socket.ts, udp-socket.ts, unix-socket.ts and unix-datagram.ts. Socket addresses are sockaddr bytes
- * here; results are values or -errno, -EAGAIN meaning "would block".
+ * Socket: what all sockets have in common, and what the socket handlers call. The families stand
+ * in tcp-socket.ts, udp-socket.ts, unix-socket.ts and unix-datagram.ts. Socket addresses are
+ * sockaddr bytes here; results are values or -errno, -EAGAIN meaning "would block".
  */
 import { E } from '../../abi/errno.ts';
 import { O } from '../../abi/event.ts';
@@ -39,7 +39,7 @@ export interface Outgoing {
   readonly credentials: Credentials | null;
 }
 
-export const PLAIN: Outgoing = Object.freeze({
+const PLAIN: Outgoing = Object.freeze({
   flags: 0,
   address: null,
   files: [],
@@ -97,8 +97,8 @@ export abstract class Socket extends OpenFile {
     return E.EOPNOTSUPP;
   }
   /**
-   * 0, -EINPROGRESS (`connect` completes later; asked again it says how it went), or -errno. With -EAGAIN
-   * the caller waits and asks again.
+   * 0, -EINPROGRESS (`connect` completes later; asked again it says how it went), or -errno. With
+   * -EAGAIN the caller waits and asks again.
    */
   abstract connect(address: Buffer, task: Task): number;
   /** What wakes one that waits to ask `connect` again. */

@@ -1,6 +1,6 @@
 /**
- * TcpListener: the listening part of a TCP socket: connections that wait to be accepted, those inside the
- * guest and those that come by the published port. Saved with its socket.
+ * TcpListener: the listening part of a TCP socket: connections that wait to be accepted, those
+ * inside the guest and those that come by the published port. Saved with its socket.
  *
  * Who takes a published port when several listen on it: the first whose addresses include IPv4; one
  * that is IPv6 only has it as long as nobody else listens. The bound address does not matter, as

@@ -1,6 +1,7 @@
 /**
- * Options of levels IPPROTO_TCP, IPPROTO_IP and IPPROTO_IPV6 of TCP sockets. Most tune a network that is the
- * host's, so they are checked and remembered, as programs read them back, and change nothing.
+ * Options of levels IPPROTO_TCP, IPPROTO_IP and IPPROTO_IPV6 of TCP sockets. Most tune a network
+ * that is the host's, so they are checked and remembered, as programs read them back, and change
+ * nothing.
  */
 import { E } from '../../abi/errno.ts';
 import { IP, IPPROTO, IPV6, TCP } from '../../abi/net.ts';

@@ -1,12 +1,12 @@
 /**
- * TcpSocket: SOCK_STREAM of AF_INET and AF_INET6. Its end is a stream of the LVM API (a connection that came
- * in by a published port) or a connection inside the guest (its loopback); everything else is
- * unreachable. Listening itself is in tcp-listener.ts.
+ * TcpSocket: SOCK_STREAM of AF_INET and AF_INET6. Its end is a stream of the LVM API (a
+ * connection that came in by a published port) or a connection inside the guest (its loopback);
+ * everything else is unreachable. Listening itself is in tcp-listener.ts.
  */
 import { E } from '../../abi/errno.ts';
 import { O, SIGNAL } from '../../abi/event.ts';
-import { AF, IPPROTO, IPV6, MSG, SHUT, SOCK } from '../../abi/net.ts';
-import { assert } from '../../base/assert.ts';
+import { AF, IPPROTO, MSG, SHUT, SOCK } from '../../abi/net.ts';
+import { assert, present } from '../../base/assert.ts';
 import type { Decoder, Encoder } from '../../base/codec.ts';
 import type { ObjectId } from '../../base/ids.ts';
 import type { RecordSink } from '../../lvm/api.ts';
@@ -18,38 +18,28 @@ import { sendSignalToTask } from '../signal/send.ts';
 import type { StreamOwner } from '../state.ts';
 import type { Task } from '../task.ts';
 import {
-  ANY_V4,
-  ANY_V6,
   decodeInet,
   type Endpoint,
   encodeInet,
-  isAny,
-  isLoopback,
   isV4,
-  LOOPBACK_V4,
-  LOOPBACK_V6,
   loadEndpoint,
   saveEndpoint,
-  toOwn,
 } from './address.ts';
 import { type BufferPair, Connection, crossed, makeBuffers } from './connection.ts';
 import { HostStream } from './host-stream.ts';
-import type { PortUser } from './ports.ts';
-import { NOTHING, type Outgoing, plainReceived, type Received, Socket } from './socket.ts';
+import { InetSocket } from './inet-socket.ts';
+import { NOTHING, type Outgoing, plainReceived, type Received, type Socket } from './socket.ts';
 import { SocketBuffer } from './socket-buffer.ts';
 import { type Arrival, TcpListener } from './tcp-listener.ts';
 import { getTcpOption, setTcpOption } from './tcp-options.ts';
 
 const ERROR_BITS = POLL.in | POLL.rdnorm | POLL.out | POLL.wrnorm | POLL.hup | POLL.rdhup;
 
-export class TcpSocket extends Socket implements StreamOwner, PortUser {
+export class TcpSocket extends InetSocket implements StreamOwner {
   readonly kind = KIND.tcpSocket;
   readonly type = SOCK.stream;
   readonly protocol = IPPROTO.tcp;
   readonly isStream = true;
-  #domain: number = AF.inet;
-  #isV6Only = false;
-  #local: Endpoint | null = null;
   #peer: Endpoint | null = null;
   /** It has a place in the table of ports (accepted sockets share their listener's). */
   #hasPort = false;
@@ -69,22 +59,6 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
 
   constructor(kernel: Kernel, objects: Objects, id?: ObjectId) {
     super(kernel, objects, id);
-  }
-
-  get domain(): number {
-    return this.#domain;
-  }
-
-  set domain(domain: number) {
-    this.#domain = domain;
-  }
-
-  get local(): Endpoint | null {
-    return this.#local;
-  }
-
-  get isV6Only(): boolean {
-    return this.#isV6Only;
   }
 
   get listener(): TcpListener | null {
@@ -110,18 +84,12 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     return this.#connection?.isOver ?? false;
   }
 
-  get #anyAddress(): string {
-    return this.#domain === AF.inet6 ? ANY_V6 : ANY_V4;
-  }
-
-  /* --- names ------------------------------------------------------------------------------------ */
+  /* --- names ---------------------------------------------------------------------------------- */
 
   override bind(address: Buffer, _task: Task): number {
-    const wanted = decodeInet(address, this.#domain);
+    const wanted = this.bindable(address);
     if (typeof wanted === 'number') return wanted;
     if (!this.#isUnbound) return E.EINVAL;
-    if (!isAny(wanted.ip) && !isLoopback(wanted.ip)) return E.EADDRNOTAVAIL;
-    if (this.#isV6Only && isV4(wanted.ip)) return E.EINVAL;
     this.#leave(false);
     this.#dropPort();
     this.#peer = null;
@@ -134,7 +102,7 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
   get #isUnbound(): boolean {
     if (this.#listener !== null || this.#waitingFor !== null) return false;
     if (this.#isConnected) return this.#isDead && !this.#isPortChosen;
-    return this.#local === null || (this.#wasRefused && !this.#isPortChosen);
+    return this.local === null || (this.#wasRefused && !this.#isPortChosen);
   }
 
   /** Takes a port; 0 asks for any. */
@@ -145,7 +113,7 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     const endpoint = { ip: wanted.ip, port };
     const failed = net.tcpPorts.check(this, endpoint);
     if (failed < 0) return failed;
-    this.#local = endpoint;
+    this.local = endpoint;
     this.#hasPort = true;
     net.tcpPorts.add(this, port);
     this.touch();
@@ -153,22 +121,18 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
   }
 
   #dropPort(): void {
-    if (this.#hasPort && this.#local !== null) {
-      this.kernel.net.tcpPorts.remove(this, this.#local.port);
+    if (this.#hasPort && this.local !== null) {
+      this.kernel.net.tcpPorts.remove(this, this.local.port);
     }
     this.#hasPort = false;
   }
 
-  override localAddress(): Buffer {
-    return encodeInet(this.#local ?? { ip: this.#anyAddress, port: 0 }, this.#domain);
-  }
-
   override peerAddress(): Buffer | number {
     if (this.#peer === null || this.#waitingFor !== null || this.#isDead) return E.ENOTCONN;
-    return encodeInet(this.#peer, this.#domain);
+    return encodeInet(this.#peer, this.domain);
   }
 
-  /* --- listening -------------------------------------------------------------------------------- */
+  /* --- listening ------------------------------------------------------------------------------ */
 
   override listen(backlog: number, _task: Task): number {
     if (this.#isConnected || this.#isConnectPending) return E.EINVAL;
@@ -177,12 +141,11 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
       this.touch();
       return 0;
     }
-    if (this.#local === null) {
-      const failed = this.#take({ ip: this.#anyAddress, port: 0 });
+    if (this.local === null) {
+      const failed = this.#take(this.any);
       if (failed < 0) return failed;
     }
-    const local = this.#local as Endpoint | null;
-    assert(local !== null, 'a listening socket is bound');
+    const local = present(this.local, 'local address');
     const failed = this.kernel.net.tcpPorts.check(this, local, true);
     if (failed < 0) return failed;
     this.#listener = new TcpListener(this.kernel, this, backlog);
@@ -198,15 +161,14 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     const socket = new TcpSocket(this.kernel, this.objects);
     socket.setFlags(O.rdwr | flags);
     socket.options.inherit(this.options);
-    socket.#domain = this.#domain;
-    socket.#isV6Only = this.#isV6Only;
+    socket.inheritFamily(this);
     socket.#become(arrival);
     return socket;
   }
 
   /** An accepted socket gets its connection. */
   #become(arrival: Arrival): void {
-    this.#local = arrival.local;
+    this.local = arrival.local;
     this.#peer = arrival.peer;
     if (arrival.kind === 'stream') {
       this.#stream = new HostStream(this.kernel.lvm, arrival.stream, this);
@@ -220,24 +182,23 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     if (buffers.incoming.isReset) this.pendingError = E.ECONNRESET;
   }
 
-  /* --- connecting ------------------------------------------------------------------------------- */
+  /* --- connecting ----------------------------------------------------------------------------- */
 
   override connect(address: Buffer, _task: Task): number {
     if (this.#listener !== null) return E.EISCONN;
     if (this.#isConnectPending) return this.#connectResult();
     if (address.length >= 2 && address.readUInt16LE(0) === AF.unspec) return this.#disconnect();
     if (this.#isConnected) return E.EISCONN;
-    const wanted = decodeInet(address, this.#domain);
+    const wanted = decodeInet(address, this.domain);
     if (typeof wanted === 'number') return wanted;
-    const target = toOwn(wanted);
-    if (!isLoopback(target.ip) || (this.#isV6Only && isV4(target.ip))) return E.ENETUNREACH;
-    const source = isV4(target.ip) ? LOOPBACK_V4 : LOOPBACK_V6;
-    const ip = this.#local === null || isAny(this.#local.ip) ? source : this.#local.ip;
+    const target = this.reach(wanted);
+    if (typeof target === 'number') return target;
+    const ip = this.sourceFor(target);
     if (isV4(ip) !== isV4(target.ip)) return E.ENETUNREACH;
-    if (this.#local === null) {
+    if (this.local === null) {
       const failed = this.#take({ ip, port: 0 });
       if (failed < 0) return failed === E.EADDRINUSE ? E.EADDRNOTAVAIL : failed;
-    } else this.#local = { ip, port: this.#local.port };
+    } else this.local = { ip, port: this.local.port };
     this.#isConnectPending = true;
     this.touch();
     const listening = this.kernel.net.findTcpListener(target);
@@ -269,12 +230,12 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
 
   /** Connects to a listener that has room. */
   establish(listener: TcpListener): void {
-    assert(this.#local !== null && this.#peer !== null, 'a connecting socket has both addresses');
+    assert(this.local !== null && this.#peer !== null, 'a connecting socket has both addresses');
     this.#waitingFor = null;
     const buffers = makeBuffers(this.objects);
     this.#attach(buffers);
     this.touch();
-    const arrival = { local: this.#peer, peer: this.#local, buffers: crossed(buffers) };
+    const arrival = { local: this.#peer, peer: this.local, buffers: crossed(buffers) };
     listener.arrive({ kind: 'loopback', ...arrival });
     this.queue.wake();
   }
@@ -292,7 +253,7 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     this.#leave(true);
     if (!this.#isPortChosen) {
       this.#dropPort();
-      this.#local = null;
+      this.local = null;
     }
     this.#peer = null;
     this.#wasRefused = false;
@@ -303,7 +264,7 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     return 0;
   }
 
-  /* --- data ------------------------------------------------------------------------------------- */
+  /* --- data ----------------------------------------------------------------------------------- */
 
   override receive(count: number, flags: number, _task: Task): Received | number {
     if ((flags & (MSG.oob | MSG.errqueue)) !== 0) {
@@ -386,7 +347,7 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     return 0;
   }
 
-  /* --- readiness -------------------------------------------------------------------------------- */
+  /* --- readiness ------------------------------------------------------------------------------ */
 
   /** An upcall about the handle: the stream's, or the published listener's. */
   streamReady(events: number): void {
@@ -413,27 +374,21 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
     return this.pendingError === 0 ? events : events | ERROR_BITS | POLL.error;
   }
 
-  /* --- options ---------------------------------------------------------------------------------- */
+  /* --- options -------------------------------------------------------------------------------- */
 
   override setProtocolOption(level: number, option: number, value: number, raw: Buffer): number {
-    if (level === IPPROTO.ipv6 && option === IPV6.v6only) {
-      if (this.#domain !== AF.inet6) return E.ENOPROTOOPT;
-      if (this.#local !== null) return E.EINVAL;
-      this.#isV6Only = value !== 0;
-      this.touch();
-      return 0;
-    }
+    const own = this.setFamilyOption(level, option, value);
+    if (own !== null) return own;
     return setTcpOption(this, level, option, value, raw);
   }
 
   override getProtocolOption(level: number, option: number): number | Buffer {
-    if (level === IPPROTO.ipv6 && option === IPV6.v6only && this.#domain === AF.inet6) {
-      return this.#isV6Only ? 1 : 0;
-    }
+    const own = this.getFamilyOption(level, option);
+    if (own !== null) return own;
     return getTcpOption(this, level, option);
   }
 
-  /* --- the end ---------------------------------------------------------------------------------- */
+  /* --- the end -------------------------------------------------------------------------------- */
 
   /** Leaves its connection. */
   #leave(isAbort: boolean): void {
@@ -459,10 +414,9 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
 
   override save(encoder: Encoder): void {
     super.save(encoder);
-    encoder.u8(this.#domain).bool(this.#isV6Only).bool(this.#hasPort).bool(this.#isConnectPending);
+    encoder.bool(this.#hasPort).bool(this.#isConnectPending);
     encoder.bool(this.#isReadShut).bool(this.#isWriteShut);
     encoder.bool(this.#isPortChosen).bool(this.#wasRefused);
-    saveEndpoint(encoder, this.#local);
     saveEndpoint(encoder, this.#peer);
     encoder.u32(this.#waitingFor?.id ?? 0);
     encoder.u32(this.#connection?.incoming.id ?? 0).u32(this.#connection?.outgoing.id ?? 0);
@@ -474,15 +428,12 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
 
   override load(decoder: Decoder): void {
     super.load(decoder);
-    this.#domain = decoder.u8();
-    this.#isV6Only = decoder.bool();
     this.#hasPort = decoder.bool();
     this.#isConnectPending = decoder.bool();
     this.#isReadShut = decoder.bool();
     this.#isWriteShut = decoder.bool();
     this.#isPortChosen = decoder.bool();
     this.#wasRefused = decoder.bool();
-    this.#local = loadEndpoint(decoder);
     this.#peer = loadEndpoint(decoder);
     this.#waitingFor = this.objects.find(decoder.u32(), TcpSocket);
     const incoming = this.objects.find(decoder.u32(), SocketBuffer);
@@ -496,7 +447,7 @@ export class TcpSocket extends Socket implements StreamOwner, PortUser {
 
   override loaded(): void {
     const { net, state } = this.kernel;
-    if (this.#hasPort && this.#local !== null) net.tcpPorts.add(this, this.#local.port);
+    if (this.#hasPort && this.local !== null) net.tcpPorts.add(this, this.local.port);
     if (this.#stream !== null) state.watchStream(this.#stream.handle, this);
     this.#listener?.loaded();
   }

@@ -1,6 +1,7 @@
 /**
- * Names of Unix sockets: between struct sockaddr_un and what the sockets keep, and finding a name's key. A
- * pathname's key is its inode, so that a renamed socket is still found; an abstract name is its own key.
+ * Names of Unix sockets: between struct sockaddr_un and what the sockets keep, and finding a
+ * name's key. A pathname's key is its inode, so that a renamed socket is still found; an abstract
+ * name is its own key.
  */
 import { E } from '../../abi/errno.ts';
 import { AF, SOCKADDR } from '../../abi/net.ts';

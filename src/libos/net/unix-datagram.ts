@@ -1,6 +1,6 @@
 /**
- * UnixDatagramSocket: SOCK_DGRAM of AF_UNIX: messages between sockets of the guest, reliable and in order,
- * with descriptors and credentials beside the bytes.
+ * UnixDatagramSocket: SOCK_DGRAM of AF_UNIX: messages between sockets of the guest, reliable and
+ * in order, with descriptors and credentials beside the bytes.
  */
 import { E } from '../../abi/errno.ts';
 import { AF, MSG, SHUT, SOCK } from '../../abi/net.ts';

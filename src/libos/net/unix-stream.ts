@@ -1,6 +1,6 @@
 /**
- * UnixStreamSocket: SOCK_STREAM and SOCK_SEQPACKET of AF_UNIX: connected sockets inside the guest, which carry
- * descriptors and credentials beside bytes or records.
+ * UnixStreamSocket: SOCK_STREAM and SOCK_SEQPACKET of AF_UNIX: connected sockets inside the
+ * guest, which carry descriptors and credentials beside bytes or records.
  */
 import { E } from '../../abi/errno.ts';
 import { O, SIGNAL } from '../../abi/event.ts';
@@ -111,7 +111,7 @@ export class UnixStreamSocket extends Socket {
     return this.#connection === null ? E.ENOTCONN : encodeUnix(this.#peer);
   }
 
-  /* --- connecting ------------------------------------------------------------------------------- */
+  /* --- connecting ----------------------------------------------------------------------------- */
 
   override listen(backlog: number, task: Task): number {
     if (this.#local === null || this.#connection !== null) return E.EINVAL;
@@ -186,7 +186,7 @@ export class UnixStreamSocket extends Socket {
     other.#peerCredentials = this.#peerCredentials;
   }
 
-  /* --- data ------------------------------------------------------------------------------------- */
+  /* --- data ----------------------------------------------------------------------------------- */
 
   override receive(count: number, flags: number, _task: Task): Received | number {
     if ((flags & (MSG.oob | MSG.errqueue)) !== 0) return E.EOPNOTSUPP;

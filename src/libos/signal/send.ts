@@ -30,15 +30,21 @@ export function kernelSignalInfo(signal: number, code = SI_KERNEL): Buffer {
 /** Sends to one thread; by default as if its own process had. No effect if the thread is gone. */
 export function sendSignalToTask(task: Task, signal: number, info?: Buffer): void {
   assert(signal >= 1 && signal <= 64, `${signal} is not a signal`);
-  task.kernel.lvm.signal(task.tid, signal, info ?? userSignalInfo(signal, task.process.pid));
+  task.kernel.signal(task, signal, info ?? userSignalInfo(signal, task.process.pid));
 }
 
 /** Sends to a process: to its main thread, or another if that has ended. */
 export function sendSignalToProcess(process: Process, signal: number, info?: Buffer): void {
+  const target = signalTarget(process);
+  if (target !== null) sendSignalToTask(target, signal, info);
+}
+
+/** The thread that gets what is sent to a process. */
+export function signalTarget(process: Process): Task | null {
   let target: Task | null = null;
   for (const task of process.kernel.tasks.values()) {
     if (task.process !== process) continue;
     if (target === null || Number(task.tid) === Number(process.pid)) target = task;
   }
-  if (target !== null) sendSignalToTask(target, signal, info);
+  return target;
 }

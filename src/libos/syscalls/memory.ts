@@ -5,7 +5,7 @@
  */
 import { E } from '../../abi/errno.ts';
 import { MAP, PAGE_BYTES, PROT } from '../../abi/memory.ts';
-import { guestAddress } from '../../base/ids.ts';
+import { type GuestAddress, guestAddress } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
 import { native, type Outcome } from '../outcome.ts';
 import { full, nativeRow, partial, type Row, refused } from '../table-row.ts';
@@ -42,15 +42,13 @@ const HEAP_AHEAD_MAX = 64 << 20;
 /** RLIMIT_DATA: how far a heap can grow. */
 const HEAP_BYTES_MAX = 2 ** 40;
 
-/**
- * Within what is mapped the break is only a number. It does not go back, since what lies above it would
- * have to read as zeros when it comes again.
- */
+/** Within what is mapped the break is only a number; what it leaves behind reads as zeros again. */
 function sysBrk(task: Task, args: Args): Outcome {
   const { process } = task;
   const wanted = args.pointer(0);
   const heapBytes = wanted - process.heapStart;
-  if (wanted <= process.programBreak || heapBytes > HEAP_BYTES_MAX) return process.programBreak;
+  if (wanted < process.heapStart || heapBytes > HEAP_BYTES_MAX) return process.programBreak;
+  if (wanted < process.programBreak) return shrinkHeap(task, wanted);
   if (wanted > process.heapEnd) {
     if (process.isHeapFull) return process.programBreak;
     const ahead = Math.min(HEAP_AHEAD_MAX, Math.max(HEAP_AHEAD_MIN, heapBytes / 4));
@@ -60,6 +58,23 @@ function sysBrk(task: Task, args: Args): Outcome {
   process.programBreak = wanted;
   process.touch();
   return process.programBreak;
+}
+
+function shrinkHeap(task: Task, wanted: GuestAddress): Outcome {
+  const { process } = task;
+  const firstWhole = Math.ceil(wanted / PAGE_BYTES) * PAGE_BYTES;
+  const partEnd = Math.min(firstWhole, process.programBreak);
+  task.memory.write(wanted, Buffer.alloc(partEnd - wanted));
+  const end = Math.ceil(process.programBreak / PAGE_BYTES) * PAGE_BYTES;
+  process.programBreak = wanted;
+  process.touch();
+  if (end <= firstWhole) return wanted;
+  return {
+    kind: 'drop-heap',
+    start: guestAddress(firstWhole),
+    end: guestAddress(end),
+    value: wanted,
+  };
 }
 
 const MEMBARRIER_CMD_QUERY = 0;
@@ -72,7 +87,7 @@ export const memoryRows: readonly Row[] = [
   full('mprotect', runNatively),
   full('mremap', runNatively),
   full('madvise', runNatively),
-  partial('brk', sysBrk, 'the break does not go back'),
+  full('brk', sysBrk),
   nativeRow('mincore', 'tells of the address space and changes nothing'),
   full('msync', done),
   full('mlock', done),

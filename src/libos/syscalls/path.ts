@@ -4,6 +4,7 @@
 import { E } from '../../abi/errno.ts';
 import { AT, O, OPEN_HOW, PATH_MAX, RENAME, RESOLVE, S } from '../../abi/fs.ts';
 import type { GuestAddress } from '../../base/ids.ts';
+import type { FileType } from '../../lvm/api.ts';
 import { ADDRESS_LIMIT, type Args } from '../args.ts';
 import { create, createSymlink, link, rmdir, unlink } from '../fs/mutate.ts';
 import type { FsNode } from '../fs/node.ts';
@@ -119,32 +120,25 @@ const mkdir: Handler = (task, args) => mkdirOn(task, AT.FDCWD, args.pointer(0), 
 
 const mkdirat: Handler = (task, args) => mkdirOn(task, args.int(0), args.pointer(1), args.uint(2));
 
+/** What mknod makes, by the type bits of its mode. */
+const NODE_TYPES: ReadonlyMap<number, FileType> = new Map([
+  [0, 'file'],
+  [S.IFREG, 'file'],
+  [S.IFIFO, 'fifo'],
+  [S.IFSOCK, 'socket'],
+]);
+const DEVICES: ReadonlySet<number> = new Set([S.IFCHR, S.IFBLK]);
+
 function mknodOn(task: Task, dirfd: number, address: GuestAddress, mode: number): number {
+  const kind = mode & S.IFMT;
+  const type = NODE_TYPES.get(kind);
+  if (type === undefined && !DEVICES.has(kind)) return kind === S.IFDIR ? E.EPERM : E.EINVAL;
   const found = findName(task, dirfd, address);
   if (typeof found === 'number') return found;
+  if (type === undefined) return found.node !== null ? E.EEXIST : E.EPERM;
   const bits = mode & 0o7777 & ~task.process.umask;
-  const { context } = task.kernel.fs;
-  switch (mode & S.IFMT) {
-    case 0:
-    case S.IFREG: {
-      const made = create(context, found, 'file', bits);
-      return typeof made === 'number' ? made : 0;
-    }
-    case S.IFIFO: {
-      const made = create(context, found, 'fifo', bits);
-      return typeof made === 'number' ? made : 0;
-    }
-    case S.IFSOCK: {
-      const made = create(context, found, 'socket', bits);
-      return typeof made === 'number' ? made : 0;
-    }
-    case S.IFDIR:
-    case S.IFCHR:
-    case S.IFBLK:
-      return found.node !== null ? E.EEXIST : E.EPERM;
-    default:
-      return E.EINVAL;
-  }
+  const made = create(task.kernel.fs.context, found, type, bits);
+  return typeof made === 'number' ? made : 0;
 }
 
 const mknod: Handler = (task, args) => mknodOn(task, AT.FDCWD, args.pointer(0), args.uint(1));

@@ -1,15 +1,15 @@
 /**
- * poll, ppoll, select, pselect6: waiting for some of the files given in the call. They look at all of
- * them each time, as their interface has it; epoll does not.
+ * poll, ppoll, select, pselect6: waiting for some of the files given in the call. They look at
+ * all of them each time, as their interface has it; epoll does not.
  */
 import { E } from '../../abi/errno.ts';
 import { POLLFD } from '../../abi/event.ts';
-import { type GuestAddress, guestAddress } from '../../base/ids.ts';
+import type { GuestAddress } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
 import { type OpenFile, POLL } from '../open-file.ts';
 import type { Outcome } from '../outcome.ts';
 import type { Task } from '../task.ts';
-import { readTimespec, readTimeval } from '../time/clocks.ts';
+import { putTimespec, putTimeval, readTimespec, readTimeval } from '../time/clocks.ts';
 
 const ALWAYS = POLL.error | POLL.hup;
 
@@ -67,7 +67,6 @@ const SETS = [
   POLL.out | POLL.wrnorm | POLL.wrband | POLL.error,
   POLL.pri,
 ] as const;
-/** What wakes a set's waiter beside; error and hang-up always do. */
 
 /** Reads one fd_set; null when it is not given. */
 function readSet(task: Task, address: GuestAddress, sizeBytes: number): Buffer | null {
@@ -108,24 +107,24 @@ function select(task: Task, args: Args, timeoutNs: number): Outcome {
   return outcome;
 }
 
+type PutTime = (bytes: Buffer, at: number, ns: number) => void;
+
 /** Linux tells in the timeout how much of it is left. */
-function writeTimeLeft(task: Task, address: GuestAddress, timeoutNs: number, unitNs: number): void {
+function writeTimeLeft(task: Task, address: GuestAddress, timeoutNs: number, put: PutTime): void {
   const leftNs = Math.max(0, task.deadline(timeoutNs) - task.kernel.monotonicNs());
-  const seconds = Math.floor(leftNs / 1e9);
   const bytes = Buffer.alloc(16);
-  bytes.writeBigInt64LE(BigInt(seconds), 0);
-  bytes.writeBigInt64LE(BigInt(Math.floor((leftNs - seconds * 1e9) / unitNs)), 8);
+  put(bytes, 0, leftNs);
   // A timeout in memory that can't be written is no error.
-  task.kernel.lvm.memoryWrite(guestAddress(address), bytes);
+  task.kernel.lvm.memoryWrite(address, bytes);
 }
 
-function selectFor(task: Task, args: Args, timeoutNs: number | null, unitNs: number): Outcome {
+function selectFor(task: Task, args: Args, timeoutNs: number | null, put: PutTime): Outcome {
   if (timeoutNs === null) return E.EINVAL;
   const isTimed = timeoutNs > 0 && timeoutNs !== Infinity;
   if (isTimed) task.deadline(timeoutNs);
   const outcome = select(task, args, timeoutNs);
   if (isTimed && typeof outcome === 'number') {
-    writeTimeLeft(task, args.pointer(4), timeoutNs, unitNs);
+    writeTimeLeft(task, args.pointer(4), timeoutNs, put);
   }
   return outcome;
 }
@@ -133,11 +132,11 @@ function selectFor(task: Task, args: Args, timeoutNs: number | null, unitNs: num
 export function sysSelect(task: Task, args: Args): Outcome {
   const address = args.pointer(4);
   const timeoutNs = address === 0 ? Infinity : readTimeval(task.memory, address);
-  return selectFor(task, args, timeoutNs, 1000);
+  return selectFor(task, args, timeoutNs, putTimeval);
 }
 
 export function sysPselect6(task: Task, args: Args): Outcome {
   const address = args.pointer(4);
   const timeoutNs = address === 0 ? Infinity : readTimespec(task.memory, address);
-  return selectFor(task, args, timeoutNs, 1);
+  return selectFor(task, args, timeoutNs, putTimespec);
 }

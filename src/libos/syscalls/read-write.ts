@@ -334,7 +334,7 @@ export const copyFileRange: Handler = (task, args) => {
   if (args.uint(5) !== 0) return E.EINVAL;
   const source = task.files.get(args.int(0));
   const target = task.files.get(args.int(2));
-  if (source === null || target === null) return E.EBADF;
+  if (source === null || target === null || (source.flags | target.flags) & O.PATH) return E.EBADF;
   for (const file of [source, target]) {
     const type = file.stat().mode & S.IFMT;
     if (type === S.IFDIR) return E.EISDIR;

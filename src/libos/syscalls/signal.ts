@@ -7,7 +7,7 @@ import { E } from '../../abi/errno.ts';
 import { tid } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
 import { native, type Outcome } from '../outcome.ts';
-import { sendSignalToProcess, sendSignalToTask } from '../signal/send.ts';
+import { userSignalInfo } from '../signal/send.ts';
 import { full, nativeRow, partial, type Row } from '../table-row.ts';
 import type { Task } from '../task.ts';
 
@@ -51,16 +51,23 @@ function sysKill(task: Task, args: Args): Outcome {
   const signal = args.int(1);
   if (signal < 0 || signal > SIGNAL_MAX) return E.EINVAL;
   if (!isOurs(task, args.int(0))) return E.ESRCH;
-  if (signal !== 0) sendSignalToProcess(task.process, signal);
-  return 0;
+  return sendToProcess(task, signal, userSignalInfo(signal, task.process.pid));
+}
+
+/**
+ * To the calling thread when it can take it (which Linux prefers, and the caller may rely on), else
+ * the main thread. Masks are Linux's to know, so the caller is taken.
+ */
+function sendToProcess(task: Task, signal: number, info: Buffer): Outcome {
+  return signal === 0 ? 0 : { kind: 'signal', target: task, number: signal, info };
 }
 
 function sendToThread(task: Task, thread: number, signal: number, info?: Buffer): Outcome {
   if (thread <= 0 || signal < 0 || signal > SIGNAL_MAX) return E.EINVAL;
   const target = task.kernel.tasks.get(tid(thread));
   if (target === undefined) return E.ESRCH;
-  if (signal !== 0) sendSignalToTask(target, signal, info ?? threadInfo(task, signal));
-  return 0;
+  if (signal === 0) return 0;
+  return { kind: 'signal', target, number: signal, info: info ?? threadInfo(task, signal) };
 }
 
 /** siginfo_t of tgkill(2). */
@@ -88,8 +95,7 @@ function sysRtSigqueueinfo(task: Task, args: Args): Outcome {
   const info = task.memory.read(args.pointer(2), SIGINFO_BYTES);
   if (args.int(0) !== task.process.pid) return E.ESRCH;
   info.writeInt32LE(signal, 0);
-  if (signal !== 0) sendSignalToProcess(task.process, signal, info);
-  return 0;
+  return sendToProcess(task, signal, info);
 }
 
 function sysRtTgsigqueueinfo(task: Task, args: Args): Outcome {

@@ -1,5 +1,6 @@
 /**
- * setsockopt and getsockopt: level SOL_SOCKET for all sockets; other levels go to the socket's family.
+ * setsockopt and getsockopt: level SOL_SOCKET for all sockets; other levels go to the socket's
+ * family.
  */
 import { E } from '../../abi/errno.ts';
 import { SO, SOL_SOCKET, UCRED } from '../../abi/net.ts';
@@ -87,7 +88,7 @@ function setSocketOption(socket: Socket, option: number, value: number, bytes: B
       return 0;
     case SO.rcvtimeo:
     case SO.sndtimeo:
-      return setTimeout(socket, option, bytes);
+      return setTimeLimit(socket, option, bytes);
     case SO.detachFilter:
       return E.ENOENT;
     case SO.type:
@@ -104,7 +105,7 @@ function setSocketOption(socket: Socket, option: number, value: number, bytes: B
   }
 }
 
-function setTimeout(socket: Socket, option: number, bytes: Buffer): number {
+function setTimeLimit(socket: Socket, option: number, bytes: Buffer): number {
   if (bytes.length < TIMEVAL_BYTES) return E.EINVAL;
   const seconds = Number(bytes.readBigInt64LE(0));
   const micros = Number(bytes.readBigInt64LE(8));

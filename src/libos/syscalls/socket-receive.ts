@@ -1,6 +1,6 @@
 /**
- * recvfrom, recvmsg, recvmmsg. With MSG_WAITALL, and for the messages of recvmmsg, what the guest has already
- * got is the call's progress, which outlives blocking, a checkpoint and a takeover.
+ * recvfrom, recvmsg, recvmmsg. With MSG_WAITALL, and for the messages of recvmmsg, what the guest
+ * has already got is the call's progress, which outlives blocking, a checkpoint and a takeover.
  */
 import { E } from '../../abi/errno.ts';
 import { AF, IOVEC, MMSGHDR, MSG, SCM, UCRED } from '../../abi/net.ts';

@@ -1,6 +1,6 @@
 /**
- * sendto, sendmsg, sendmmsg. A blocking send of a stream goes on until all is sent; how far it got is
- * the call's progress, which outlives blocking, a checkpoint and a takeover.
+ * sendto, sendmsg, sendmmsg. A blocking send of a stream goes on until all is sent; how far it
+ * got is the call's progress, which outlives blocking, a checkpoint and a takeover.
  */
 import { E } from '../../abi/errno.ts';
 import { AF, IOVEC, MMSGHDR, MSG } from '../../abi/net.ts';

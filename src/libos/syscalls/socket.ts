@@ -1,6 +1,6 @@
 /**
- * Socket calls but those that move data (socket-send.ts, socket-receive.ts): making, naming, connecting, accepting. Thin:
- * the sockets of net/ decide. Makes the rows of all socket calls.
+ * Socket calls but those that move data (socket-send.ts, socket-receive.ts): making, naming,
+ * connecting, accepting. Thin: the sockets of net/ decide. Makes the rows of all socket calls.
  */
 import { E } from '../../abi/errno.ts';
 import { O } from '../../abi/event.ts';

@@ -56,7 +56,7 @@ function sysClockNanosleep(task: Task, args: Args): Outcome {
   return task.isTimedOut ? 0 : task.sleep();
 }
 
-/* --- timerfd ---------------------------------------------------------------------------------------- */
+/* --- timerfd ---------------------------------------------------------------------------------- */
 
 function sysTimerfdCreate(task: Task, args: Args): Outcome {
   const flags = args.uint(1);
@@ -94,7 +94,7 @@ function sysTimerfdGettime(task: Task, args: Args): Outcome {
   return 0;
 }
 
-/* --- interval timers -------------------------------------------------------------------------------- */
+/* --- interval timers -------------------------------------------------------------------------- */
 
 const NO_TIME = { valueNs: 0, intervalNs: 0 };
 
@@ -129,7 +129,7 @@ function sysAlarm(task: Task, args: Args): Outcome {
   return valueNs === 0 ? 0 : Math.max(1, Math.round(valueNs / 1e9));
 }
 
-/* --- POSIX timers ----------------------------------------------------------------------------------- */
+/* --- POSIX timers ----------------------------------------------------------------------------- */
 
 /** struct sigevent; -errno. */
 function readNotice(task: Task, address: GuestAddress): TimerNotice | number {
@@ -204,7 +204,7 @@ function sysTimerDelete(task: Task, args: Args): Outcome {
   return 0;
 }
 
-/* --- processor times -------------------------------------------------------------------------------- */
+/* --- processor times -------------------------------------------------------------------------- */
 
 function sysTimes(task: Task, args: Args): Outcome {
   const { lvm } = task.kernel;

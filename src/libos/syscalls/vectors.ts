@@ -1,6 +1,6 @@
 /**
- * Vectors: the guest's struct iovec array as one run of bytes, for sendmsg and recvmsg. Reads the array
- * once, so that a guest that changes it meanwhile changes nothing.
+ * Vectors: the guest's struct iovec array as one run of bytes, for sendmsg and recvmsg. Reads the
+ * array once, so that a guest that changes it meanwhile changes nothing.
  */
 import { E } from '../../abi/errno.ts';
 import { IOVEC } from '../../abi/net.ts';

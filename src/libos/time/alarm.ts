@@ -1,7 +1,8 @@
 /**
- * Alarm: the clockwork of one timer, for timerfds, POSIX timers and interval timers: armed for a time of
- * a clock, once or at an interval, counting expirations. Its owner saves it in its own record and is told of
- * each expiry. Expirations while a guest was in a checkpoint are counted when it runs again.
+ * Alarm: the clockwork of one timer, for timerfds, POSIX timers and interval timers: armed for a
+ * time of a clock, once or at an interval, counting expirations. Its owner saves it in its own
+ * record and is told of each expiry. Expirations while a guest was in a checkpoint are counted
+ * when it runs again.
  */
 import type { Decoder, Encoder } from '../../base/codec.ts';
 import type { Kernel } from '../kernel.ts';
@@ -9,8 +10,8 @@ import { TIME_MAX_NS, type TimerClock, type TimerSetting, toMonotonic } from './
 import { Deadline } from './deadlines.ts';
 
 /**
- * A timer at a shorter interval than this fires no oftener: its expirations are counted exactly, but a
- * guest must not keep the library OS busy with them.
+ * A timer at a shorter interval than this fires no oftener: its expirations are counted exactly,
+ * but a guest must not keep the library OS busy with them.
  */
 const FIRE_INTERVAL_NS_MIN = 100_000;
 

@@ -69,20 +69,14 @@ export function readTimeval(memory: GuestMemory, address: GuestAddress): number 
   return Math.min(seconds * SECOND_NS + micros * 1000, TIME_MAX_NS);
 }
 
-export function writeTimespec(memory: GuestMemory, address: GuestAddress, ns: number): void {
-  const bytes = Buffer.alloc(TIMESPEC.sizeBytes);
-  putNs(bytes, 0, ns, NANO);
-  memory.write(address, bytes);
-}
-
-export function writeTimeval(memory: GuestMemory, address: GuestAddress, ns: number): void {
-  const bytes = Buffer.alloc(TIMESPEC.sizeBytes);
-  putTimeval(bytes, 0, ns);
-  memory.write(address, bytes);
-}
-
+/** struct timeval at an offset. */
 export function putTimeval(bytes: Buffer, at: number, ns: number): void {
   putNs(bytes, at, ns, MICRO);
+}
+
+/** struct timespec at an offset. */
+export function putTimespec(bytes: Buffer, at: number, ns: number): void {
+  putNs(bytes, at, ns, NANO);
 }
 
 /** struct itimerspec and itimerval as nanoseconds. */

@@ -30,7 +30,10 @@ test('deadlines fire in order, once, when their time has come, and not when canc
         const times = new Map(due);
         assert.deepEqual(fired.toSorted(), due.map(([index]) => index).toSorted());
         const order = fired.map((index) => times.get(index) ?? 0);
-        assert.deepEqual(order, order.toSorted((one, other) => one - other));
+        assert.deepEqual(
+          order,
+          order.toSorted((one, other) => one - other),
+        );
       } else {
         const at = kind === 'set' ? now + time : Infinity;
         deadlines.set(deadline, at);

@@ -1,6 +1,7 @@
 /**
  * Deadlines: a heap of things to do at a monotonic time, behind the one alarm of the LVM API.
- * Used by blocked calls, timerfds and timers. Not saved: its owners set their deadlines again when loaded.
+ * Used by blocked calls, timerfds and timers. Not saved: its owners set their deadlines again
+ * when loaded.
  */
 import { assert, present } from '../../base/assert.ts';
 
@@ -38,7 +39,10 @@ export class Deadlines {
     if (this.earliestNs !== before) this.#changed(this.earliestNs);
   }
 
-  /** Fires all that are due, earliest first. What they set for the same moment fires the next time. */
+  /**
+   * Fires all that are due, earliest first. What they set for the same moment fires the next
+   * time.
+   */
   run(nowNs: number): void {
     const due: Deadline[] = [];
     for (let top = this.#heap[0]; top !== undefined && top.atNs <= nowNs; top = this.#heap[0]) {

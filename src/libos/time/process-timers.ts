@@ -1,6 +1,6 @@
 /**
- * ProcessTimers: the timers of a process that signal it: ITIMER_REAL (setitimer, alarm) and POSIX timers
- * (timer_create). Reached as `process.timers`; one record holds them all.
+ * ProcessTimers: the timers of a process that signal it: ITIMER_REAL (setitimer, alarm) and POSIX
+ * timers (timer_create). Reached as `process.timers`; one record holds them all.
  */
 import { E } from '../../abi/errno.ts';
 import { SIGNAL } from '../../abi/event.ts';
