@@ -124,7 +124,7 @@ export class Group {
   /** One step of a plan with three: the primary is killed, and who takes over dies of it. */
   async dieInTakeover({ point, victim, primaryBefore, primaryAfter }: Death): Promise<void> {
     const { service } = this;
-    assert.equal(service.primary, primaryBefore, `the primary before ${point}`);
+    assert.equal(service.primary, primaryBefore, `primary before ${point} ${this.describe()}`);
     const other = service.backups.find((backup) => backup !== victim) as number;
     assert.equal(other, primaryAfter, `the backups before ${point}`);
     await this.work();
@@ -154,9 +154,13 @@ export class Group {
 
   describe(): string {
     const { configuration, takeovers } = this.service.events;
-    return `configuration ${JSON.stringify(configuration)}, ${takeovers.length} takeovers, ${
-      this.workload.acknowledged
-    } acknowledged, ${this.workload.open} open`;
+    const reasons = takeovers.map(({ replica, reason }) => `${replica} took over: ${reason}`);
+    return [
+      `ballot ${configuration?.ballot}, primary ${configuration?.primary}`,
+      `members ${configuration?.members.join(' ')}`,
+      ...reasons.slice(-5),
+      `${this.workload.acknowledged} acknowledged, ${this.workload.open} open`,
+    ].join(', ');
   }
 
   summary(): string {

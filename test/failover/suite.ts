@@ -122,7 +122,12 @@ export function failoverSuite(): void {
     const group = await Group.start(new World(t), { replicas: 2, seed, faults });
     t.after(() => group.workload.stop().catch(() => {}));
     await group.workload.progress(300);
-    // Whatever became of replica 1: its pages must all have come over.
+    await group.service.waitForMembers(2);
+    const { all, takeovers } = group.service.events;
+    const reports = all.filter(({ what }) => what === 'capture-failed').map(({ detail }) => detail);
+    assert.ok(reports.length >= 3, `failed: ${reports.join(', ')}`);
+    assert.deepEqual(takeovers, [], 'a failed checkpoint ended the primary');
+    // Its pages must all have come over.
     await group.kill(group.service.primary);
     await group.settle('after failed checkpoints and a kill');
     await group.end();

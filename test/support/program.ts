@@ -31,6 +31,8 @@ const outputGraceMs = 500;
 
 export class Program {
   readonly title: string;
+  /** Says in error messages what standard output means, in its place. */
+  explain: (() => string) | null = null;
   readonly child: ChildProcess;
   readonly #lines: Record<Stream, string[]> = { stdout: [], stderr: [] };
   /** What came after the last newline. */
@@ -134,14 +136,11 @@ export class Program {
   describe(): string {
     const end = this.#exit === null ? 'running' : exitText(this.#exit);
     const tail = (stream: Stream): string => {
-      // What `run --json` tells several times a second says little here.
-      const isTelling = (line: string): boolean => !line.startsWith('{"event":"statistics"');
-      const lines = this.#lines[stream].slice(-1000).filter(isTelling).slice(-40);
-      const end = [...lines, this.#rest[stream]].join('\n');
+      const end = [...this.#lines[stream].slice(-40), this.#rest[stream]].join('\n');
       return end.slice(-3000).trimEnd().replaceAll('\n', '\n    ');
     };
     return `  ${this.title} (pid ${this.pid}, ${end})
-  stdout: ${tail('stdout')}
+  stdout: ${this.explain?.() ?? tail('stdout')}
   stderr: ${tail('stderr')}`;
   }
 

@@ -35,8 +35,14 @@ export class RunEvents {
   configuration: Configuration | null = null;
   statistics: Readonly<Record<string, unknown>> | null = null;
   readonly #output: [string, string] = ['', ''];
-  readonly #outputBytes: [number, number] = [0, 0];
+  /** Null until the first output of a restored guest, which goes on where it was. */
+  readonly #outputBytes: [number | null, number | null];
   #taken = 0;
+
+  constructor(isRestored: boolean) {
+    const start = isRestored ? null : 0;
+    this.#outputBytes = [start, start];
+  }
 
   /** `lines` are all complete lines so far; each is looked at once. */
   take(lines: readonly string[]): void {
@@ -50,6 +56,16 @@ export class RunEvents {
   /** What the guest wrote; stream 1 or 2. */
   output(stream: 1 | 2): string {
     return this.#output[stream - 1] as string;
+  }
+
+  /** For error messages: the latest events, and the end of what the guest said. */
+  describe(): string {
+    const first = this.all[0]?.timeMs ?? 0;
+    const events = this.all.slice(-40).map(({ event, timeMs, ...rest }) => {
+      return `    ${timeMs - first} ms ${event} ${JSON.stringify(rest).slice(0, 160)}`;
+    });
+    const [output, error] = this.#output.map((text) => text.slice(-3000).replace(/^/gm, '    '));
+    return `\n${events.join('\n')}\n  the guest's output:\n${output}\n  and errors:\n${error}`;
   }
 
   #event(event: RunEvent): void {
@@ -80,7 +96,8 @@ export class RunEvents {
 
   #outputOf(event: { stream: 1 | 2; offset: number; bytes: string }): void {
     const at = event.stream - 1;
-    assert.equal(event.offset, this.#outputBytes[at], 'output is not continuous');
+    const expected = this.#outputBytes[at] ?? event.offset;
+    assert.equal(event.offset, expected, 'output is not continuous');
     const bytes = Buffer.from(event.bytes, 'base64');
     this.#outputBytes[at] = event.offset + bytes.length;
     // Guests of the tests write ASCII, so pieces can be decoded by themselves.

@@ -19,7 +19,8 @@ export interface ServiceSpec {
   readonly args: readonly string[];
   /** Host port -> port that the guest listens on. */
   readonly publish?: { readonly port: number; readonly guestPort: number };
-  /** Of 'run'. */
+  /** Of 'run': goes on from this checkpoint file instead of starting the program. */
+  readonly restore?: string;
   readonly replicas?: number;
   /** `REPLICA_OR_*:POINT[:COUNT]=kill|freeze|fail`. */
   readonly faults?: readonly string[];
@@ -42,11 +43,12 @@ export class Service {
   readonly world: World;
   readonly name: string;
   readonly program: Program;
-  readonly #events = new RunEvents();
+  readonly #events: RunEvents;
 
   constructor(world: World, spec: ServiceSpec) {
     this.world = world;
     this.spec = spec;
+    this.#events = new RunEvents(spec.restore !== undefined);
     serviceCount += 1;
     this.name = `${world.mark}-${serviceCount}`;
     const command =
@@ -55,11 +57,12 @@ export class Service {
         : [process.execPath, cliPath, ...this.#arguments()];
     const [first = '', ...rest] = [...(spec.wrapper ?? []), ...command];
     this.program = world.start(first, rest, spec.more);
+    if (spec.mode === 'run') this.program.explain = () => this.events.describe();
   }
 
   #arguments(): string[] {
-    const { mode, publish, replicas, faults = [], failureTimeoutMs, options = [] } = this.spec;
-    const args = [mode, ...options];
+    const { mode, publish, restore, replicas, faults = [], failureTimeoutMs } = this.spec;
+    const args = [restore === undefined ? mode : 'restore', ...(this.spec.options ?? [])];
     if (publish) args.push('--publish', `127.0.0.1:${publish.port}:${publish.guestPort}`);
     if (mode === 'run') {
       args.push('--name', this.name, '--json');
@@ -68,6 +71,7 @@ export class Service {
       if (failureTimeoutMs !== undefined) args.push('--failure-timeout', String(failureTimeoutMs));
       if (this.spec.keepsDeposed === true) args.push('--keep-deposed');
     }
+    if (restore !== undefined) return [...args, restore];
     return [...args, '--', this.spec.program, ...this.spec.args];
   }
 
