@@ -1,6 +1,6 @@
 /**
- * Tests of sockets, pipes and event descriptors against Linux: random scripts of calls give the same
- * results, also when the library OS is saved and loaded before each call.
+ * Tests of sockets, pipes and event descriptors against Linux: random scripts of calls give the
+ * same results, also when the library OS is saved and loaded before each call.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

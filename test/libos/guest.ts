@@ -6,9 +6,9 @@
 import assert from 'node:assert/strict';
 import { E } from '../../src/abi/errno.ts';
 import type { SyscallName } from '../../src/abi/syscalls.ts';
+import { tid } from '../../src/base/ids.ts';
 import { SimHost, type SimOptions } from '../../src/host/sim/sim-host.ts';
 import type { SimAnswer } from '../../src/host/sim/thread.ts';
-import { tid } from '../../src/base/ids.ts';
 import { Kernel } from '../../src/libos/kernel.ts';
 import { Records } from '../support/records.ts';
 
@@ -63,6 +63,7 @@ export class LibosGuest {
   /** Another thread of the process, which can make calls. */
   addThread(id: number): void {
     this.kernel.addTask(this.kernel.state.process, tid(id), `thread ${id}`);
+    this.sim.thread(id);
   }
 
   /** Writes into the records what changed since the last save; the first time, all. */
@@ -72,8 +73,8 @@ export class LibosGuest {
   }
 
   /**
-   * Goes on in a library OS loaded from the records, with the same memory. Threads that were in a call
-   * ask again when the test says so. Connections to the outside are gone.
+   * Goes on in a library OS loaded from the records, with the same memory. Threads that were in a
+   * call ask again when the test says so. Connections to the outside are gone.
    */
   restore(): void {
     this.save();
@@ -86,6 +87,7 @@ export class LibosGuest {
     this.sim.streamRead = () => E.ECONNRESET;
     this.sim.streamWrite = () => E.ECONNRESET;
     this.kernel.load(this.records);
+    for (const id of this.kernel.tasks.keys()) this.sim.thread(id);
     assert.equal(this.sim.guest.bytes(memory), this.#start, 'memory is where it was');
   }
 }

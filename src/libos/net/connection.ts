@@ -167,7 +167,8 @@ export class Connection {
     this.incoming.touch();
     this.outgoing.touch();
     this.#owner.queue.wake();
-    this.peer?.queue.wake();
+    // That TCP reads no more is its own affair.
+    if (this.#isUnix || how !== SHUT.rd) this.peer?.queue.wake();
   }
 
   /** Poll bits but those of errors, which are the socket's. */
@@ -183,7 +184,9 @@ export class Connection {
   /** Closes this end; bytes that were not read reset the connection, as does `isAbort`. */
   close(isAbort: boolean): void {
     const { peer } = this;
-    const isReset = (this.incoming.length > 0 || isAbort) && !(this.isOver && !this.#isUnix);
+    // Linux overlooks a single empty record.
+    const isUnread = this.incoming.length > 0 || this.incoming.recordCount > 1;
+    const isReset = (isUnread || isAbort) && !(this.isOver && !this.#isUnix);
     const wasEnded = this.outgoing.isWriterDone;
     if (isReset) resetPeer(this, wasEnded && !this.#isUnix);
     endBuffers(this, this.#owner);

@@ -281,11 +281,25 @@ export class TcpSocket extends InetSocket implements StreamOwner {
       const received = this.#connection?.receive(target, flags, false) ?? E.ENOTCONN;
       got = typeof received === 'number' ? received : received.bytes.length;
     }
-    if (got > 0) return plainReceived(target.subarray(0, got));
+    return got > 0 ? plainReceived(this.kernel.net.scratch.take(got)) : this.#noBytes(got);
+  }
+
+  /** Reading gave 0 or -errno: what it means to the guest. */
+  #noBytes(got: number): Received | number {
     // After the peer's orderly end reading gives that, whatever writing has met since.
     const isOrderly = this.#connection?.isOrderlyEnd ?? false;
     if (this.pendingError !== 0 && !isOrderly) return -this.takeError();
     return got < 0 ? got : plainReceived(NOTHING);
+  }
+
+  /** The commonest call of a server: straight from the stream, and nothing made on the way. */
+  override read(count: number, task: Task): Uint8Array | number {
+    if (this.#stream === null || count === 0) return super.read(count, task);
+    const { scratch } = this.kernel.net;
+    const got = this.#stream.read(scratch.take(count));
+    if (got > 0) return scratch.take(got);
+    const received = this.#noBytes(got);
+    return typeof received === 'number' ? received : received.bytes;
   }
 
   #failUnconnected(): Received | number {

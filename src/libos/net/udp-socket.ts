@@ -95,13 +95,13 @@ export class UdpSocket extends InetSocket {
       this.touch();
       return 0;
     }
+    const failed = this.#takeAny();
+    if (failed < 0) return E.EAGAIN;
     const wanted = this.#decode(address);
     if (typeof wanted === 'number') return wanted;
     if (this.#isForeign(wanted)) return E.EAFNOSUPPORT;
     const target = this.reach(wanted);
     if (typeof target === 'number') return target;
-    const failed = this.#takeAny();
-    if (failed < 0) return failed === E.EADDRINUSE ? E.EAGAIN : failed;
     const local = present(this.local, 'local address');
     if (isAny(local.ip)) this.local = { ip: this.sourceFor(target), port: local.port };
     this.#peer = target;
@@ -129,7 +129,9 @@ export class UdpSocket extends InetSocket {
     let target = this.#peer;
     if (message.address !== null) {
       const wanted = this.#decode(message.address);
-      if (typeof wanted === 'number') return wanted;
+      if (typeof wanted === 'number') {
+        return wanted === E.EAFNOSUPPORT && this.domain === AF.inet6 ? E.EINVAL : wanted;
+      }
       if (this.#isForeign(wanted)) return E.ENETUNREACH;
       if (wanted.port === 0) return E.EINVAL;
       const reached = this.reach(wanted);
@@ -137,6 +139,9 @@ export class UdpSocket extends InetSocket {
       target = reached;
     }
     if (target === null) return E.EDESTADDRREQ;
+    // An IPv4 peer of an IPv6 socket is checked like an address given here.
+    const isMapped = this.domain === AF.inet6 && isV4(target.ip);
+    if (isMapped && target.port === 0) return E.EINVAL;
     if (this.pendingError !== 0) return -this.takeError();
     if (this.#isWriteShut) return E.EPIPE;
     const source = { ip: this.sourceFor(target), port: present(this.local, 'address').port };

@@ -8,6 +8,7 @@ import type { Args } from '../args.ts';
 import { Epoll } from '../ipc/epoll.ts';
 import { EventFd } from '../ipc/eventfd.ts';
 import { makePipe } from '../ipc/pipe.ts';
+import { SCRATCH_BYTES } from '../ipc/scratch.ts';
 import { GuestFault } from '../memory.ts';
 import type { Outcome } from '../outcome.ts';
 import { full, partial, type Row, refused } from '../table-row.ts';
@@ -84,11 +85,11 @@ function epollWait(task: Task, args: Args, timeoutNs: number): Outcome {
   if (epoll === null) return E.EBADF;
   if (!(epoll instanceof Epoll)) return E.EINVAL;
   const room = Math.min(countMax, EVENTS_MAX);
-  const target = task.kernel.net.scratch.take(EVENTS_MAX * EPOLL_EVENT.sizeBytes);
-  const count = epoll.collect(target, room);
+  const { scratch } = task.kernel.net;
+  const count = epoll.collect(scratch.take(SCRATCH_BYTES), room);
   if (count > 0) {
     try {
-      task.memory.write(args.pointer(1), target.subarray(0, count * EPOLL_EVENT.sizeBytes));
+      task.memory.write(args.pointer(1), scratch.take(count * EPOLL_EVENT.sizeBytes));
     } catch (error) {
       if (error instanceof GuestFault) epoll.cancel();
       throw error;

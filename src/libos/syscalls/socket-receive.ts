@@ -56,7 +56,13 @@ function receive(
     const received = socket.receive(vectors.total - done, flags, task);
     if (typeof received === 'number') {
       if (received === E.EAGAIN && isPatient) return waitForMore(task, socket, done);
-      return done > 0 ? done : received;
+      if (done === 0) return received;
+      // TCP keeps an error for the next call when this one has bytes to give.
+      if (received !== E.EAGAIN && socket.domain !== AF.unix) {
+        socket.pendingError = received;
+        socket.touch();
+      }
+      return done;
     }
     if (!isThrown) deliver(vectors, done, received);
     done += received.bytes.length;
