@@ -76,7 +76,8 @@ function expressions(): [name: string, c: string, value: number][] {
   return all;
 }
 
-const hasCompiler = spawnSync('gcc', ['--version']).status === 0;
+const COMPILER = 'gcc';
+const hasCompiler = spawnSync(COMPILER, ['--version']).status === 0;
 
 test('constants and layouts are those of the C headers', { skip: !hasCompiler && 'no gcc' }, () => {
   const directory = mkdtempSync(join(tmpdir(), 'tardigrade-abi-'));
@@ -84,7 +85,10 @@ test('constants and layouts are those of the C headers', { skip: !hasCompiler &&
     const all = expressions();
     const lines = all.map(([, c]) => `printf("%lld\\n", (long long)(${c}));`);
     writeFileSync(join(directory, 'a.c'), `${HEADERS}int main(void) {${lines.join('\n')}}`);
-    const built = spawnSync('gcc', ['-w', '-o', 'a', 'a.c'], { cwd: directory, encoding: 'utf8' });
+    const built = spawnSync(COMPILER, ['-w', '-o', 'a', 'a.c'], {
+      cwd: directory,
+      encoding: 'utf8',
+    });
     assert.equal(built.status, 0, built.stderr);
     const run = spawnSync(join(directory, 'a'), { encoding: 'utf8' });
     const values = run.stdout.trim().split('\n').map(Number);

@@ -16,9 +16,9 @@ import { RootCache } from './root.ts';
 import { DEVICE, type FileTime, fileTime } from './stat.ts';
 
 /** Contents of the whole overlay; they live in the memory of every replica. */
-export const OVERLAY_BYTES_MAX = 2 * 1024 ** 3;
+const OVERLAY_BYTES_MAX = 2 * 1024 ** 3;
 /** Each takes some 500 bytes here and 150 in a checkpoint. */
-export const INODES_MAX = 1_048_576;
+const INODES_MAX = 1_048_576;
 
 /** A write to what is no regular file moves this much at a time. */
 const SCRATCH_BYTES = 1_048_576;

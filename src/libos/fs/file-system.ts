@@ -20,7 +20,7 @@ import { Inode, type Mount } from './inode.ts';
 import { FileLocks, lockKey } from './locks.ts';
 import { copyUp, create } from './mutate.ts';
 import type { FsNode } from './node.ts';
-import { openPath } from './open.ts';
+import { checkFlags, openPath } from './open.ts';
 import { PlacedFile } from './placed-file.ts';
 import { procTree } from './proc.ts';
 import { sysTree } from './proc-sys.ts';
@@ -117,6 +117,8 @@ export class FileSystem extends KernelObject {
 
   /** Opens a path as open(2) does; no reference is taken yet. */
   open(task: Task, path: string, flags: number, mode = 0): OpenFile | Blocked | number {
+    const wrong = checkFlags(flags);
+    if (wrong < 0) return wrong;
     const start = this.start(task, AT.FDCWD, path);
     if (typeof start === 'number') return start;
     return openPath(this.context, task, { start, path, flags, mode, resolve: 0 });
@@ -160,7 +162,10 @@ export class FileSystem extends KernelObject {
   /** A process closes a descriptor of `file`: its record locks on it go. */
   closing(process: Process, file: OpenFile): void {
     const { locks } = this.context;
-    if (!locks.isEmpty) locks.releaseOwner(lockKey(file.stat()), `p${process.pid}`);
+    if (locks.isEmpty) return;
+    const key = lockKey(file.stat());
+    locks.releaseOwner(key, `p${process.pid}`);
+    if (file.references === 1) locks.releaseFile(key, file.id);
   }
 
   /** A process has ended: all its record locks go. */

@@ -81,22 +81,28 @@ export class FileLocks extends KernelObject {
     if (!isUnlock && this.conflict(key, wanted) !== null) return E.EAGAIN;
     if (!isUnlock && this.#count >= LOCKS_MAX) return E.ENOLCK;
     const state = this.#state(key);
-    const kept: RangeLock[] = [];
+    const before = state.ranges.findIndex((lock) => lock.owner === wanted.owner);
+    const own: RangeLock[] = [];
     let { start, end } = wanted;
     for (const lock of state.ranges) {
-      if (lock.owner !== wanted.owner || lock.end < start || lock.start > end) {
-        kept.push(lock);
+      if (lock.owner !== wanted.owner) continue;
+      if (lock.end < start || lock.start > end) {
+        own.push(lock);
       } else if (!isUnlock && lock.type === wanted.type) {
         // Touching ranges of one type become one.
         start = Math.min(start, lock.start);
         end = Math.max(end, lock.end);
       } else {
-        if (lock.start < start) kept.push({ ...lock, end: Math.min(lock.end, start) });
-        if (lock.end > end) kept.push({ ...lock, start: Math.max(lock.start, end) });
+        if (lock.start < start) own.push({ ...lock, end: Math.min(lock.end, start) });
+        if (lock.end > end) own.push({ ...lock, start: Math.max(lock.start, end) });
       }
     }
-    if (!isUnlock) kept.push({ ...wanted, start, end });
-    this.#replace(key, state, kept);
+    if (!isUnlock) own.push({ ...wanted, start, end });
+    // The order that Linux has, which F_GETLK shows: by owner, then by start.
+    own.sort((left, right) => left.start - right.start);
+    const others = state.ranges.filter((lock) => lock.owner !== wanted.owner);
+    others.splice(before < 0 ? others.length : before, 0, ...own);
+    this.#replace(key, state, others);
     return 0;
   }
 

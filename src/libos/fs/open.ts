@@ -54,6 +54,16 @@ export interface OpenRequest {
   readonly resolve: number;
 }
 
+/** Whether flags fit together; 0 or -EINVAL. Before anything is looked up. */
+export function checkFlags(given: number): number {
+  const flags = given & O.PATH ? given & OF_PATH : given;
+  if (flags & O.TMPFILE_BIT) {
+    const isWriter = (flags & O.ACCMODE) !== O.RDONLY;
+    return (flags & (O.TMPFILE | O.CREAT)) === O.TMPFILE && isWriter ? 0 : E.EINVAL;
+  }
+  return flags & O.CREAT && flags & O.DIRECTORY ? E.EINVAL : 0;
+}
+
 /**
  * The open file (without references yet), or -errno, or `blocked` (a FIFO's other side is awaited).
  */
@@ -64,13 +74,8 @@ export function openPath(
 ): OpenFile | Blocked | number {
   let { flags } = request;
   if (flags & O.PATH) flags &= OF_PATH;
-  const isWriter = (flags & O.ACCMODE) !== O.RDONLY;
-  if (flags & O.TMPFILE_BIT) {
-    if ((flags & O.TMPFILE) !== O.TMPFILE || !isWriter) return E.EINVAL;
-    return openTemporary(context, task, request, flags);
-  }
+  if (flags & O.TMPFILE_BIT) return openTemporary(context, task, request, flags);
   const isCreator = (flags & O.CREAT) !== 0;
-  if (isCreator && flags & O.DIRECTORY) return E.EINVAL;
   const isExclusive = isCreator && (flags & O.EXCL) !== 0;
   const follow = !isExclusive && (flags & O.NOFOLLOW) === 0;
   const found = walk(context, task, request.start, request.path, {
@@ -110,7 +115,7 @@ function openTemporary(
   flags: number,
 ): OpenFile | Blocked | number {
   const found = walk(context, task, request.start, request.path, {
-    follow: true,
+    follow: (flags & O.NOFOLLOW) === 0,
     resolve: request.resolve,
   });
   if (typeof found === 'number') return found;
@@ -122,7 +127,7 @@ function openTemporary(
   if (typeof inode === 'number') return inode;
   inode.name = `${parent.path() === '/' ? '' : parent.path().slice(1)}/#${inode.id}`;
   inode.isLinkable = (flags & O.EXCL) === 0;
-  return openNode(context, task, inode, flags & ~(O.DIRECTORY | O.EXCL));
+  return openRegular(context, inode, flags);
 }
 
 /** What the flags forbid for a file of this type; 0 when nothing. */
@@ -135,7 +140,7 @@ function refusal(node: FsNode, flags: number): number {
 }
 
 /** Opens what a walk has found. */
-export function openNode(
+function openNode(
   context: FsContext,
   task: Task,
   node: FsNode,

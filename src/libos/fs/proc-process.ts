@@ -4,7 +4,8 @@ import { type Process, UNLIMITED } from '../process.ts';
 import type { FsContext } from './context.ts';
 import { directory, type Generated, text } from './generated.ts';
 import { type FsNode, OpenedNode } from './node.ts';
-import { PlacedFile, SeekableFile } from './placed-file.ts';
+import { nodeOf } from './node-of.ts';
+import { SeekableFile } from './placed-file.ts';
 
 const TICKS = 100;
 const SIG_IGN = 1n;
@@ -167,7 +168,7 @@ function fdLink(process: Process, name: string): Generated {
     follow: (): FsNode | number => {
       const file = fileOf(process, name);
       if (file === null) return E.ENOENT;
-      return file instanceof PlacedFile ? file.place.node() : new OpenedNode(file);
+      return nodeOf(file) ?? new OpenedNode(file);
     },
   };
 }

@@ -5,7 +5,7 @@ import type { GuestAddress } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
 import type { Inode } from '../fs/inode.ts';
 import type { FsNode } from '../fs/node.ts';
-import { PlacedFile } from '../fs/placed-file.ts';
+import { nodeOf } from '../fs/node-of.ts';
 import type { FileTime } from '../fs/stat.ts';
 import type { Handler } from '../outcome.ts';
 import type { Task } from '../task.ts';
@@ -21,7 +21,7 @@ function change(task: Task, node: FsNode | number, apply: Change): number {
 }
 
 /** By path, or by descriptor with an empty path and AT_EMPTY_PATH. */
-export function changeAt(
+function changeAt(
   task: Task,
   dirfd: number,
   address: GuestAddress,
@@ -45,7 +45,8 @@ export function changeAt(
 function changeFile(task: Task, fd: number, apply: Change, evenPath = false): number {
   const file = task.files.get(fd);
   if (file === null || (file.flags & O.PATH && !evenPath)) return E.EBADF;
-  return file instanceof PlacedFile ? change(task, file.place.node(), apply) : 0;
+  const node = nodeOf(file);
+  return node === null ? 0 : change(task, node, apply);
 }
 
 /* --- mode and owner --- */
@@ -80,9 +81,7 @@ const setOwner =
   (inode) => {
     if (uid !== UNCHANGED) inode.uid = uid;
     if (gid !== UNCHANGED) inode.gid = gid;
-    if (inode.type !== 'directory' && (uid !== UNCHANGED || gid !== UNCHANGED)) {
-      inode.dropSetId();
-    }
+    if (inode.type !== 'directory') inode.dropSetId();
     inode.changed();
     return 0;
   };
@@ -229,7 +228,7 @@ const byPath =
 const byFd: Finder = (task, args) => {
   const file = task.files.get(args.int(0));
   if (file === null || file.flags & O.PATH) return E.EBADF;
-  return file instanceof PlacedFile ? file.place.node() : E.EOPNOTSUPP;
+  return nodeOf(file) ?? E.EOPNOTSUPP;
 };
 
 function attributeName(task: Task, args: Args): string | number {
@@ -307,6 +306,7 @@ const removexattr =
     if (typeof name === 'number') return name;
     const node = find(task, args);
     if (typeof node === 'number') return node;
+    if (name.startsWith('user.') && !takesUser(node)) return E.EPERM;
     if (!isInode(node) || !node.attributes.delete(name)) return E.ENODATA;
     node.changed();
     return 0;

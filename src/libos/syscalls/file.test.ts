@@ -140,9 +140,9 @@ test('descriptors: dup, fcntl, close-on-exec, close_range', () => {
   assert.equal(fcntl(fd, F.GETFD), 1);
   const twin = guest.call('dup', fd);
   assert.equal(fcntl(twin, F.GETFD), 0);
-  assert.equal(fcntl(fd, F.GETFL), O.RDWR | O.APPEND);
+  assert.equal(fcntl(fd, F.GETFL), O.RDWR | O.APPEND | O.LARGEFILE);
   assert.equal(fcntl(twin, F.SETFL, O.NONBLOCK | O.WRONLY), 0);
-  assert.equal(fcntl(fd, F.GETFL), O.RDWR | O.NONBLOCK);
+  assert.equal(fcntl(fd, F.GETFL), O.RDWR | O.NONBLOCK | O.LARGEFILE);
   assert.equal(fcntl(fd, F.DUPFD_CLOEXEC, 20), 20);
   assert.equal(fcntl(20, F.GETFD), 1);
   assert.equal(fcntl(fd, F.DUPFD, -1), E.EINVAL);
@@ -258,7 +258,8 @@ test('record locks of open files conflict by range and type', () => {
   assert.equal(set(two, LOCK_TYPE.write, 2, 2), E.EAGAIN);
   const query = guest.sim.guest.struct('HHIQQII', LOCK_TYPE.write, SEEK.SET, 0, 0, 0, 0, 0);
   assert.equal(guest.call('fcntl', one, F.OFD_GETLK, query), 0);
-  assert.equal(guest.sim.guest.peekU16(query), LOCK_TYPE.read);
+  assert.equal(guest.sim.guest.peekU16(query), LOCK_TYPE.write);
+  assert.equal(guest.sim.guest.peekU32(query + 8), 3, 'the lowest of its owner');
   assert.equal(guest.sim.guest.peekI32(query + 24), -1);
   const records = new Records();
   guest.kernel.save(records, 'all');

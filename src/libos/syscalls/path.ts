@@ -8,8 +8,8 @@ import type { FileType } from '../../lvm/api.ts';
 import { ADDRESS_LIMIT, type Args } from '../args.ts';
 import { create, createSymlink, link, rmdir, unlink } from '../fs/mutate.ts';
 import type { FsNode } from '../fs/node.ts';
-import { type OpenRequest, openPath } from '../fs/open.ts';
-import { PlacedFile } from '../fs/placed-file.ts';
+import { nodeOf } from '../fs/node-of.ts';
+import { checkFlags, type OpenRequest, openPath } from '../fs/open.ts';
 import { rename } from '../fs/rename.ts';
 import type { Found } from '../fs/walk.ts';
 import type { Handler, Outcome } from '../outcome.ts';
@@ -32,6 +32,8 @@ function openAt(
 ): Outcome {
   const path = readPath(task, address);
   if (typeof path === 'number') return path;
+  const wrong = checkFlags(flags);
+  if (wrong < 0) return wrong;
   const { fs } = task.kernel;
   // BENEATH and IN_ROOT need the directory even for an absolute path.
   const isScoped = (resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT)) !== 0;
@@ -43,14 +45,17 @@ function openAt(
   return install(task, file, (flags & O.CLOEXEC) !== 0);
 }
 
+/** A 64-bit process opens all files as large, and F_GETFL shows it; openat2 only when asked. */
+const large = (flags: number): number => flags | O.LARGEFILE;
+
 const open: Handler = (task, args) =>
-  openAt(task, AT.FDCWD, args.pointer(0), args.uint(1), args.uint(2));
+  openAt(task, AT.FDCWD, args.pointer(0), large(args.uint(1)), args.uint(2));
 
 const openat: Handler = (task, args) =>
-  openAt(task, args.int(0), args.pointer(1), args.uint(2), args.uint(3));
+  openAt(task, args.int(0), args.pointer(1), large(args.uint(2)), args.uint(3));
 
 const creat: Handler = (task, args) =>
-  openAt(task, AT.FDCWD, args.pointer(0), O.CREAT | O.WRONLY | O.TRUNC, args.uint(1));
+  openAt(task, AT.FDCWD, args.pointer(0), large(O.CREAT | O.WRONLY | O.TRUNC), args.uint(1));
 
 const OPEN_FLAGS =
   O.ACCMODE |
@@ -172,7 +177,7 @@ function linkSource(task: Task, dirfd: number, address: GuestAddress, flags: num
   if (dirfd === AT.FDCWD) return fs.workingDirectory(task);
   const file = task.files.get(dirfd);
   if (file === null) return E.EBADF;
-  return file instanceof PlacedFile ? file.place.node() : E.EXDEV;
+  return nodeOf(file) ?? E.EXDEV;
 }
 
 const linkat: Handler = (task, args) => {
@@ -243,7 +248,7 @@ function readlinkOn(task: Task, dirfd: number, args: Args, first: number): numbe
   if (path === '' && dirfd !== AT.FDCWD) {
     const file = task.files.get(dirfd);
     if (file === null) return E.EBADF;
-    node = file instanceof PlacedFile ? file.place.node() : E.ENOENT;
+    node = nodeOf(file) ?? E.ENOENT;
     if (typeof node !== 'number' && node.type !== 'symlink') return E.ENOENT;
   } else node = task.kernel.fs.walkTo(task, dirfd, path, { follow: false });
   if (typeof node === 'number') return node;
@@ -275,7 +280,7 @@ const chdir: Handler = (task, args) => {
 const fchdir: Handler = (task, args) => {
   const file = task.files.get(args.int(0));
   if (file === null) return E.EBADF;
-  return enter(task, file instanceof PlacedFile ? file.place.node() : E.ENOTDIR);
+  return enter(task, nodeOf(file) ?? E.ENOTDIR);
 };
 
 const getcwd: Handler = (task, args) => {
@@ -332,6 +337,7 @@ export const pathRows: readonly Row[] = [
   full('chmod', attribute.chmod),
   full('fchmod', attribute.fchmod),
   full('fchmodat', attribute.fchmodat),
+  full('fchmodat2', attribute.fchmodat2),
   full('chown', attribute.chown),
   full('lchown', attribute.lchown),
   full('fchown', attribute.fchown),

@@ -8,7 +8,8 @@ import { O, RWF, S } from '../../abi/fs.ts';
 import type { Args } from '../args.ts';
 import { ConsoleFile } from '../fs/console.ts';
 import { DeviceFile } from '../fs/device-file.ts';
-import { SeekableFile } from '../fs/placed-file.ts';
+import { DirectoryFile } from '../fs/directory-file.ts';
+import { PlacedFile, SeekableFile } from '../fs/placed-file.ts';
 import { RegularFile } from '../fs/regular-file.ts';
 import { PipeEnd } from '../ipc/pipe.ts';
 import { Socket } from '../net/socket.ts';
@@ -36,7 +37,9 @@ const isStream = (file: OpenFile): boolean =>
 /* --- reading --- */
 
 /** Reads into the context's vector, which is set. */
-export function readVector(task: Task, file: OpenFile, offset: number, flags = 0): Outcome {
+function readVector(task: Task, file: OpenFile, offset: number, flags = 0): Outcome {
+  if (file.flags & O.PATH) return E.EBADF;
+  if (offset !== CURRENT && !(file instanceof PlacedFile)) return E.ESPIPE;
   if (!canRead(file)) return E.EBADF;
   if (file instanceof SeekableFile) return readSeekable(task, file, offset);
   if (file instanceof DeviceFile) return readDevice(task, file);
@@ -116,7 +119,9 @@ function readAt(task: Task, file: OpenFile, offset: number): number {
 /* --- writing --- */
 
 /** Writes the context's vector, which is set. */
-export function writeVector(task: Task, file: OpenFile, offset: number, flags = 0): Outcome {
+function writeVector(task: Task, file: OpenFile, offset: number, flags = 0): Outcome {
+  if (file.flags & O.PATH) return E.EBADF;
+  if (offset !== CURRENT && !(file instanceof PlacedFile)) return E.ESPIPE;
   if (!canWrite(file)) return E.EBADF;
   if (file instanceof RegularFile) return writeRegular(task, file, offset, flags);
   return offset === CURRENT
@@ -240,6 +245,7 @@ type Mover = typeof readVector;
 function vectored(task: Task, args: Args, offset: number, flags: number, move: Mover): Outcome {
   const file = task.files.get(args.int(0));
   if (file === null || file.flags & O.PATH) return E.EBADF;
+  if (offset !== CURRENT && !(file instanceof PlacedFile)) return E.ESPIPE;
   // Whether it may be moved at all is asked before the array is looked at.
   if (move === readVector ? !canRead(file) : !canWrite(file)) return E.EBADF;
   const { vector } = task.kernel.fs.context;
@@ -317,10 +323,12 @@ export const sendfile: Handler = (task, args) => {
   const target = task.files.get(args.int(0));
   const source = task.files.get(args.int(1));
   if (target === null || source === null) return E.EBADF;
-  if (!canRead(source) || !canWrite(target)) return E.EBADF;
   const given = offsetAt(task, args, 2);
+  if (!canRead(source)) return E.EBADF;
+  if (given !== null && !(source instanceof PlacedFile)) return E.ESPIPE;
   if (given !== null && given < 0) return E.EINVAL;
-  if (!(source instanceof SeekableFile)) return given === null ? E.EINVAL : E.ESPIPE;
+  if (!canWrite(target)) return E.EBADF;
+  if (!(source instanceof SeekableFile) || source instanceof DirectoryFile) return E.EINVAL;
   if (target.flags & O.APPEND) return E.EINVAL;
   const start = given ?? source.offset;
   const moved = pump(task, source, start, target, Math.min(args.size(3), 0x7fff_f000));
