@@ -329,7 +329,7 @@ export const sendfile: Handler = (task, args) => {
   if (given !== null && given < 0) return E.EINVAL;
   if (!canWrite(target)) return E.EBADF;
   if (!(source instanceof SeekableFile) || source instanceof DirectoryFile) return E.EINVAL;
-  if (target.flags & O.APPEND) return E.EINVAL;
+  if (target.flags & O.APPEND && !(target instanceof PipeEnd)) return E.EINVAL;
   const start = given ?? source.offset;
   const moved = pump(task, source, start, target, Math.min(args.size(3), 0x7fff_f000));
   if (typeof moved !== 'number' || moved < 0) return moved;
