@@ -1,6 +1,7 @@
 /**
- * The client of the latency benchmark, a process of its own so that it can be placed: one connection,
- * one SET at a time. Prints the microseconds of each as JSON. Started by set-latency.ts.
+ * The client of the latency benchmark, a process of its own so that it can be placed: one
+ * connection, one SET at a time. Prints the microseconds of each as JSON. Started by
+ * set-latency.ts.
  */
 
 import { connect } from 'node:net';

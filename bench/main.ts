@@ -1,8 +1,8 @@
 /**
  * The benchmarks' command: npm run bench [-- NAME...] [--quick]
  *
- * Without a name, all of them. Results go to bench/results. Everything is bounded in count and time,
- * and stays on loopback.
+ * Without a name, all of them. Results go to bench/results. Everything is bounded in count and
+ * time, and stays on loopback.
  */
 
 import { writeSync } from 'node:fs';

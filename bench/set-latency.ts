@@ -1,6 +1,6 @@
 /**
- * Benchmark `set-latency`: one connection, one SET at a time, on native redis, under `exec` and under
- * `run --replicas 2`, in turns: what the sandbox and the replication add to a lone request.
+ * Benchmark `set-latency`: one connection, one SET at a time, on native redis, under `exec` and
+ * under `run --replicas 2`, in turns: what the sandbox and the replication add to a lone request.
  */
 
 import { fileURLToPath } from 'node:url';
@@ -138,7 +138,7 @@ export async function benchSetLatency(isQuick: boolean): Promise<void> {
     method:
       'One connection sends SET with 64 bytes, waits for the reply, sends the next. All three ' +
       'servers run all the time, on one machine over loopback, and take turns; each round has a ' +
-      'client process of its own with a warm-up. Quantiles are over all rounds; "medians" are the ' +
+      'client process of its own with a warm-up. Quantiles are of all rounds; "medians" are the ' +
       'least and the greatest median of a round; "+" is what is added to native in the same run.',
     tables,
     data: { placements: chosen, measured: all },

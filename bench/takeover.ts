@@ -75,7 +75,7 @@ export async function benchTakeover(isQuick: boolean): Promise<void> {
     name: 'takeover',
     isQuick,
     method:
-      `A replicated redis with ${keys} keys; SIGKILL to the primary's process, and at once a client ` +
+      `A replicated redis with ${keys} keys; SIGKILL to the primary, and at once a client ` +
       'that tries to write until it is answered. Restoring is a part of it: from the decision to ' +
       'the running guest.',
     tables: [

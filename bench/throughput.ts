@@ -1,6 +1,6 @@
 /**
- * Benchmark `throughput`: redis-benchmark with 50 connections, plain and pipelined, on native redis,
- * under `exec` and under `run --replicas 2`, in turns.
+ * Benchmark `throughput`: redis-benchmark with 50 connections, plain and pipelined, on native
+ * redis, under `exec` and under `run --replicas 2`, in turns.
  */
 
 import { Scope } from '../test/support/owner.ts';
@@ -88,9 +88,9 @@ export async function benchThroughput(isQuick: boolean): Promise<void> {
     name: 'throughput',
     isQuick,
     method:
-      'redis-benchmark with 50 connections and 10,000 keys over loopback; all servers run all the ' +
-      'time, on one machine, and take turns; the median of the rounds. Nothing is pinned: server, ' +
-      'backup and load generator share the processors.',
+      'redis-benchmark with 50 connections and 10,000 keys over loopback; all servers run all ' +
+      'the time, on one machine, and take turns; the median of the rounds. Nothing is pinned: ' +
+      'server, backup and load generator share the processors.',
     tables: [
       {
         title: 'requests a second (of native)',

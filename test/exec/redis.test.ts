@@ -1,6 +1,6 @@
 /**
- * redis-server under `tardigrade exec`: it answers a recorded script as a native one beside it, runs
- * redis-benchmark whole, and lives on when it can't fork.
+ * redis-server under `tardigrade exec`: it answers a recorded script as a native one beside it,
+ * runs redis-benchmark whole, and lives on when it can't fork.
  */
 
 import assert from 'node:assert/strict';

@@ -1,7 +1,7 @@
 /**
  * What a hostile guest must not be able to do, seen from both sides: what the guest was told, and
- * whether anything outside was touched. The guest is static, in a root of its own that has nothing in
- * it but what the test put there.
+ * whether anything outside was touched. The guest is static, in a root of its own that has nothing
+ * in it but what the test put there.
  */
 
 import assert from 'node:assert/strict';

@@ -1,6 +1,6 @@
 /**
- * Checkpoints in files: `checkpoint` while the service works, `inspect` to look at one, `restore` to go
- * on from it, replicated as before.
+ * Checkpoints in files: `checkpoint` while the service works, `inspect` to look at one, `restore`
+ * to go on from it, replicated as before.
  */
 
 import assert from 'node:assert/strict';

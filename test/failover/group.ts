@@ -115,6 +115,7 @@ export class Group {
       });
     }
     await this.waitForDeath(victim);
+    if (victim === primaryBefore) this.workload.mark();
     this.kills += 1;
     if (primaryAfter !== primaryBefore) await this.waitForOtherPrimary(primaryBefore);
     await this.settle(`after the death of replica ${victim} at ${point}`);

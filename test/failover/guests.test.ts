@@ -1,7 +1,7 @@
 /**
- * The self-checking guests under replication: their lines make epochs many times a second, and their
- * primary is killed again and again. They must end as if nothing had happened: every line once and
- * in order, no check failed, exit status 0.
+ * The self-checking guests under replication: their lines make epochs many times a second, and
+ * their primary is killed again and again. They must end as if nothing had happened: every line
+ * once and in order, no check failed, exit status 0.
  */
 
 import assert from 'node:assert/strict';

@@ -3,8 +3,8 @@
  * writer, whose values increase, so a few numbers a key are enough, however long the run: what was
  * sent, what was acknowledged, what was seen. Pure: the order of the calls is the order of events.
  *
- * A write that got no answer is open: it may have happened or not, but it can't happen any more once
- * the writer has gone on, since its connection is gone with the server that held it.
+ * A write that got no answer is open: it may have happened or not, but it can't happen any more
+ * once the writer has gone on, since its connection is gone with the server that held it.
  */
 
 export type Outcome = 'acknowledged' | 'unknown';
@@ -114,7 +114,7 @@ export class Counter extends Key {
   }
 }
 
-/** `RPUSH key n` with increasing n: the list must be what was sent, without some of what is open. */
+/** `RPUSH key n` with increasing n: the list is what was sent, less some of what is open. */
 export class Log extends Key {
   readonly #outcomes = new Map<number, Outcome | 'sent'>();
   #lastSent = 0;

@@ -1,7 +1,7 @@
 /**
  * Plans of deaths: which replica dies at which fault point, before anything runs. It can be known,
- * because ids are given in order and, with two replicas, the roles after a death are determined. With
- * three, who takes over is decided by freezing the other backup for a moment (see group.ts).
+ * because ids are given in order and, with two replicas, the roles after a death are determined.
+ * With three, who takes over is decided by freezing the other backup for a moment (see group.ts).
  */
 
 import { FAULT_POINTS, type FaultPoint } from '../../src/base/fault-points.ts';
@@ -82,8 +82,8 @@ export function planPair(points: readonly FaultPoint[]): Death[] {
 }
 
 /**
- * With three replicas: the primary is killed, the backup with the lower id takes over and dies of it,
- * the other one takes over then. Two new ones join.
+ * With three replicas: the primary is killed, the backup with the lower id takes over and dies of
+ * it, the other one takes over then. Two new ones join.
  */
 export function planTakeovers(points: readonly FaultPoint[]): Death[] {
   return points.map((point, step) => {

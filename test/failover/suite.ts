@@ -140,8 +140,8 @@ export function failoverSuite(): void {
 }
 
 /**
- * Freezes the primary with a request in its hands, lets the group go on without it, wakes it: over the
- * old connection nothing may come, neither an answer to the write nor to the read.
+ * Freezes the primary with a request in its hands, lets the group go on without it, wakes it: over
+ * the old connection nothing may come, neither an answer to the write nor to the read.
  */
 async function freezeAndWake(group: Group, step: number): Promise<void> {
   const frozen = group.service.primary;

@@ -1,6 +1,6 @@
 /**
- * As root: runs the failover tests again as `nobody`, with no capabilities and no way to get any. If
- * that user can't read the repository, from a copy of what is needed.
+ * As root: runs the failover tests again as `nobody`, with no capabilities and no way to get any.
+ * If that user can't read the repository, from a copy of what is needed.
  */
 
 import assert from 'node:assert/strict';
@@ -13,6 +13,7 @@ import { skipUnless } from '../support/requirements.ts';
 import { World } from '../support/world.ts';
 
 const nobody = 65_534;
+const setpriv = 'setpriv';
 const suiteTimeoutMs = 570_000;
 const asNobody = [
   `--reuid=${nobody}`,
@@ -26,7 +27,7 @@ const asNobody = [
 
 function canRead(paths: readonly string[]): boolean {
   const checks = paths.map((path) => `test -r '${path}'`).join(' && ');
-  return spawnSync('setpriv', [...asNobody, 'sh', '-c', checks]).status === 0;
+  return spawnSync(setpriv, [...asNobody, 'sh', '-c', checks]).status === 0;
 }
 
 /** A place from which `nobody` can run what is built. */
@@ -59,7 +60,7 @@ test('failover as a user without privileges', { skip, timeout: suiteTimeoutMs },
   }
   const file = join(root, 'dist', 'test', 'failover', 'failover.test.js');
   const program = world.start(
-    'setpriv',
+    setpriv,
     [...asNobody, process.execPath, '--test', '--test-reporter=tap', file],
     {
       cwd: home,

@@ -1,7 +1,7 @@
 /**
- * Output commit, seen from outside: as long as one backup doesn't acknowledge, nothing that the guest
- * says comes out: no reply, no end of a connection, no line of its standard output. Backups are
- * frozen for it, with a failure timeout so long that the primary goes on waiting.
+ * Output commit, seen from outside: as long as one backup doesn't acknowledge, nothing that the
+ * guest says comes out: no reply, no end of a connection, no line of its standard output. Backups
+ * are frozen for it, with a failure timeout so long that the primary goes on waiting.
  */
 
 import assert from 'node:assert/strict';

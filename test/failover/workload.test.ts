@@ -1,7 +1,7 @@
 /**
- * Tests of the failover tests themselves, on native redis: a server that keeps its data across kills
- * (an append-only file that is synced on each write) is passed, one that forgets is caught. Without
- * the second, a workload that checks nothing would look like a service that loses nothing.
+ * Tests of the failover tests themselves, on native redis: a server that keeps its data across
+ * kills (an append-only file that is synced on each write) is passed, one that forgets is caught.
+ * Without the second, a workload that checks nothing would look like a service that loses nothing.
  */
 
 import assert from 'node:assert/strict';

@@ -1,8 +1,8 @@
 /**
- * Workload: several connections that write and read at once while servers die, each with keys of its
- * own to write and all to read. A connection that is lost is made anew; a request that has no answer
- * when that happens stays open in the history. What takes longer than `patienceMs` is a failure: the
- * service is then not available.
+ * Workload: several connections that write and read at once while servers die, each with keys of
+ * its own to write and all to read. A connection that is lost is made anew; a request that has no
+ * answer when that happens stays open in the history. What takes longer than `patienceMs` is a
+ * failure: the service is then not available.
  */
 
 import type { Prng } from '../../src/base/prng.ts';
@@ -47,7 +47,7 @@ class Writer {
     return this.logs.at(-1) as Log;
   }
 
-  /** A new list, so that none grows for ever; gives the name of one that isn't looked at any more. */
+  /** A new list, so that none grows for ever; gives the name of one that isn't needed any more. */
   nextLog(): string | null {
     this.#generation += 1;
     this.logs.push(this.#history.log(`l:${this.index}:${this.#generation}`));

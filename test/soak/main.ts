@@ -3,8 +3,8 @@
  *
  * Kills replicas of a redis under load, N times in all: primaries and backups, at random times, at
  * fault points and by freezing. Every few tens of kills the service is ended and a new one started,
- * which dies in another way. Exit: 0 nothing was lost, 1 something was, or the service did not recover, 2
- * usage. The seed is printed, and repeats the choices (not the timing).
+ * which dies in another way. Exit: 0 nothing was lost, 1 something was, or the service did not
+ * recover, 2 usage. The seed is printed, and repeats the choices (not the timing).
  */
 
 import { parseArgs } from 'node:util';

@@ -14,10 +14,11 @@ export type Linking = 'dynamic' | 'static';
 
 const flags = ['-O1', '-g', '-Wall', '-Wextra', '-pthread'];
 const compileTimeoutMs = 60_000;
+const compiler = 'gcc';
 
 function gcc(args: readonly string[]): { ok: boolean; text: string } {
   const options = { encoding: 'utf8', timeout: compileTimeoutMs } as const;
-  const { status, stdout, stderr, error } = spawnSync('gcc', args, options);
+  const { status, stdout, stderr, error } = spawnSync(compiler, args, options);
   return { ok: status === 0, text: `${stdout ?? ''}${stderr ?? ''}${error ?? ''}` };
 }
 

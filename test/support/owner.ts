@@ -1,6 +1,6 @@
 /**
- * Who cleans up: a node:test context is an Owner, and so is a Scope, for programs that are no tests.
- * What is started is handed to its owner at once, so that it ends on every path.
+ * Who cleans up: a node:test context is an Owner, and so is a Scope, for programs that are no
+ * tests. What is started is handed to its owner at once, so that it ends on every path.
  */
 
 export interface Owner {

@@ -37,7 +37,7 @@ export function readProcess(pid: number): ProcessInfo | null {
   }
 }
 
-export function listProcesses(): ProcessInfo[] {
+function listProcesses(): ProcessInfo[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map((name) => readProcess(Number(name)))

@@ -1,7 +1,7 @@
 /**
  * A Redis client for tests: `send` and `read` are apart, so that a test can pipeline, block and
- * subscribe as it likes; `call` is both. Every read is bounded. A client that has lost its connection
- * stays lost: `connectRedis` makes a new one.
+ * subscribe as it likes; `call` is both. Every read is bounded. A client that has lost its
+ * connection stays lost: `connectRedis` makes a new one.
  */
 
 import { createConnection, type Socket } from 'node:net';
@@ -49,7 +49,7 @@ export class RedisClient {
     this.#socket.write(bytes);
   }
 
-  /** The next reply, in the order of arrival. A late one loses the connection: it can't be matched. */
+  /** The next reply, in the order of arrival. A late one loses the connection: it has no match. */
   async read(timeoutMs = this.#timeoutMs): Promise<Reply> {
     const ready = this.#replies.shift();
     if (ready) return ready;

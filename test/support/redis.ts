@@ -22,8 +22,8 @@ export interface RedisService {
 const guestPort = 6379;
 
 /**
- * Starts it and waits for its answer. No snapshots: this is about what memory holds. In the guest it
- * binds every address, as a published server must.
+ * Starts it and waits for its answer. No snapshots: this is about what memory holds. In the guest
+ * it binds every address, as a published server must.
  */
 export async function startRedis(world: World, spec: RedisSpec): Promise<RedisService> {
   const port = spec.port ?? (await freePort());

@@ -1,6 +1,6 @@
 /**
- * What a test needs of the machine. `skipUnless` gives what node:test takes as `skip`: false, or the
- * reason with what to do about it.
+ * What a test needs of the machine. `skipUnless` gives what node:test takes as `skip`: false, or
+ * the reason with what to do about it.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -15,6 +15,8 @@ const debianPackage = {
   setpriv: 'util-linux',
   taskset: 'util-linux',
 } as const;
+
+const compiler: keyof typeof debianPackage = 'gcc';
 
 export type Requirement = keyof typeof debianPackage | 'static-libc' | 'root' | 'cli';
 
@@ -42,7 +44,7 @@ function problem(requirement: Requirement): string | null {
     }
     case 'static-libc': {
       const options = { encoding: 'utf8' } as const;
-      const path = spawnSync('gcc', ['-print-file-name=libc.a'], options).stdout?.trim() ?? '';
+      const path = spawnSync(compiler, ['-print-file-name=libc.a'], options).stdout?.trim() ?? '';
       return path.startsWith('/') ? null : 'needs libc.a; sudo apt-get install libc6-dev';
     }
     default: {

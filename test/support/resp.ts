@@ -29,7 +29,7 @@ export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
 }
 
-/** Thrown inside the parser when the reply isn't complete yet: at least so many bytes are needed. */
+/** Thrown inside the parser when the reply isn't complete yet: so many bytes are needed. */
 class Incomplete {
   readonly neededBytes: number;
 

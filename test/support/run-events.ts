@@ -1,7 +1,7 @@
 /**
- * RunEvents: reads the JSON lines of `tardigrade run --json` as they come, and keeps what a test asks
- * for: the configuration, the replicas' processes, takeovers, and the guest's own output, of which
- * each byte must come once and in order.
+ * RunEvents: reads the JSON lines of `tardigrade run --json` as they come, and keeps what a test
+ * asks for: the configuration, the replicas' processes, takeovers, and the guest's own output, of
+ * which each byte must come once and in order.
  */
 
 import assert from 'node:assert/strict';

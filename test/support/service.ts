@@ -1,7 +1,7 @@
 /**
- * Service: one guest in one of three modes, with the same face to a test: 'native' starts the program
- * itself, 'exec' under the sandbox, 'run' replicated. Ports are those of the host; what the guest
- * binds is its own affair in the last two.
+ * Service: one guest in one of three modes, with the same face to a test: 'native' starts the
+ * program itself, 'exec' under the sandbox, 'run' replicated. Ports are those of the host; what the
+ * guest binds is its own affair in the last two.
  */
 
 import assert from 'node:assert/strict';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { World } from './world.ts';
 
-export interface ReplicaStatus {
+interface ReplicaStatus {
   readonly id: number;
   readonly pid: number;
   readonly role: string;

@@ -1,4 +1,4 @@
-/** Tests of the test support itself, with native programs: clean-up that misses something hides bugs. */
+/** Tests of the test support, with native programs: clean-up that misses things hides bugs. */
 
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';

@@ -1,8 +1,8 @@
 /**
  * World: what one test may touch. It has folders of its own (home, runtime, temporary), a mark in
  * the environment of all that it starts, and knows every process that came of it. When its owner
- * ends it kills them all and removes the folders; `expectNothingLeft` is the check that a test makes
- * before, to see that tardigrade had cleaned up by itself.
+ * ends it kills them all and removes the folders; `expectNothingLeft` is the check that a test
+ * makes before, to see that tardigrade had cleaned up by itself.
  */
 
 import assert from 'node:assert/strict';
