@@ -53,14 +53,15 @@ export const withoutIdle: Normaliser = {
   },
 };
 export const withoutTimes: Normaliser = {
-  why: 'fields with the process, ports, times, memory and identifiers of one server',
+  why: 'fields with the process, ports, times, memory, samples and identifiers of one server',
   apply: (reply) => {
     const text = reply.type === 'bulk' ? (reply.bytes?.toString() ?? '') : formatReply(reply);
     const kept = /^(redis_version|redis_mode|arch_bits|atomicvar_api|role|maxclients|db\d+):/;
     return text
       .split('\r\n')
       .filter((line) => kept.test(line))
-      .join(' ');
+      .join(' ')
+      .replace(/avg_ttl=\d+/g, 'avg_ttl=N');
   },
 };
 export const helloWithoutId: Normaliser = {
