@@ -34,7 +34,7 @@ export class Args {
   pointer(index: number): GuestAddress {
     const high = this.#view.getUint32(index * 8 + 4, true);
     const value = high * TWO_32 + this.#view.getUint32(index * 8, true);
-    return guestAddress(value < ADDRESS_LIMIT ? value : ADDRESS_LIMIT);
+    return guestAddress(Math.min(value, ADDRESS_LIMIT));
   }
 
   /** `size_t`; values above 2^53 lose precision but stay huge. */

@@ -6,7 +6,7 @@
 import { E } from '../abi/errno.ts';
 import { syscallName } from '../abi/syscalls.ts';
 import { assert, present } from '../base/assert.ts';
-import { type Handle, pid, type Tid, tid } from '../base/ids.ts';
+import { type Handle, pid, type Tid } from '../base/ids.ts';
 import type {
   ExitStatus,
   HeapArea,
@@ -17,7 +17,6 @@ import type {
   RecordSource,
   TrappedCall,
 } from '../lvm/api.ts';
-import { FdTable } from './fd-table.ts';
 import type { FileSystem } from './fs/file-system.ts';
 import { factories } from './kinds.ts';
 import { GuestFault, GuestMemory } from './memory.ts';
@@ -291,6 +290,3 @@ export class Kernel implements LvmClient {
     return E.ENOSYS;
   }
 }
-
-/** The id of the guest's first process and thread. */
-export const FIRST_TID = tid(1);

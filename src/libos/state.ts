@@ -7,11 +7,14 @@ import { type Handle, type ObjectId, pid } from '../base/ids.ts';
 import { FdTable } from './fd-table.ts';
 import { openConsole } from './fs/console.ts';
 import { FileSystem } from './fs/file-system.ts';
-import { FIRST_TID, type Kernel, type KernelOptions } from './kernel.ts';
+import type { Kernel, KernelOptions } from './kernel.ts';
 import { KIND } from './kinds-ids.ts';
 import { NetStack } from './net/net-stack.ts';
 import { KernelObject, type Objects } from './object.ts';
 import { Process } from './process.ts';
+
+/** The id of the guest's first process and thread. */
+const FIRST_TID = 1;
 
 /** Told when a stream or listener of the LVM API becomes ready. */
 export interface StreamOwner {

@@ -309,7 +309,10 @@ export class Replica {
   }
 
   #onAck(peer: ReplicaId, body: Buffer): void {
-    if (body.length !== 16) return this.peers.cutOff(peer, 'a malformed acknowledgement');
+    if (body.length !== 16) {
+      this.peers.cutOff(peer, 'a malformed acknowledgement');
+      return;
+    }
     const { machine } = this.#deps;
     const stored = epoch(readWord(body, 8));
     const acknowledged = ballot(readWord(body, 0));
@@ -322,12 +325,18 @@ export class Replica {
 
   #onControl(peer: ReplicaId, body: Buffer): void {
     const decoded = decodeMessage(body);
-    if (!decoded.ok) return this.peers.cutOff(peer, decoded.problem);
+    if (!decoded.ok) {
+      this.peers.cutOff(peer, decoded.problem);
+      return;
+    }
     this.#step({ kind: 'message', from: peer, message: decoded.message });
   }
 
   #onDelta(peer: ReplicaId, body: Buffer): void {
-    if (body.length < DELTA_PREFIX_BYTES) return this.peers.cutOff(peer, 'a malformed delta');
+    if (body.length < DELTA_PREFIX_BYTES) {
+      this.peers.cutOff(peer, 'a malformed delta');
+      return;
+    }
     const { machine, faults } = this.#deps;
     const sent = ballot(readWord(body, 0));
     const chosen = epoch(readWord(body, 8));
@@ -344,8 +353,14 @@ export class Replica {
     }
     const number = reader.header.epoch;
     const offer = intake.offer(peer, sent, number);
-    if (offer === 'gap') return this.peers.cutOff(peer, `delta ${number} is out of order`);
-    if (offer === 'refuse') return this.#step({ kind: 'deltaRefused', from: peer });
+    if (offer === 'gap') {
+      this.peers.cutOff(peer, `delta ${number} is out of order`);
+      return;
+    }
+    if (offer === 'refuse') {
+      this.#step({ kind: 'deltaRefused', from: peer });
+      return;
+    }
     if (offer === 'store' && machine.deltaStored(peer, sent, number, chosen)) {
       present(this.#backup, 'backup state').append(number, reader, frame);
       faults.at('backup-before-ack');
@@ -355,7 +370,10 @@ export class Replica {
   }
 
   #onState(peer: ReplicaId, body: Buffer): void {
-    if (body.length < STATE_PREFIX_BYTES) return this.peers.cutOff(peer, 'a malformed state');
+    if (body.length < STATE_PREFIX_BYTES) {
+      this.peers.cutOff(peer, 'a malformed state');
+      return;
+    }
     const { machine } = this.#deps;
     const sent = ballot(readWord(body, 0));
     machine.heard(peer, sent);
@@ -369,7 +387,10 @@ export class Replica {
     const backup = this.#backup;
     if (backup === null) return;
     const problem = backup.image.problem(reader);
-    if (problem !== null) return this.peers.cutOff(peer, problem);
+    if (problem !== null) {
+      this.peers.cutOff(peer, problem);
+      return;
+    }
     if (!backup.receive(reader)) return;
     const at = backup.image.epoch;
     this.#step({ kind: 'imageComplete', base: at, epoch: at });

@@ -43,6 +43,7 @@ class ConsoleOut {
   }
 }
 
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: wires the parts together, once.
 function main(options: ReplicaOptions): void {
   const loop = new Loop();
   const port = new MainPort(present(parentPort, 'parent port'), loop, (command) =>
@@ -145,6 +146,9 @@ function main(options: ReplicaOptions): void {
         if (runner.kernel !== null) {
           sendSignalToProcess(runner.kernel.state.process, command.number);
         }
+        return;
+      case 'configuration':
+        // The machine learns of configurations from its peers and the master alone.
         return;
       case 'stop':
         runner.host.exit({ kind: 'signaled', signal: SIGTERM });

@@ -94,7 +94,7 @@ export class Listener {
     addfd.writeUInt32LE(target, ADDFD.newfd);
     addfd.writeUInt32LE(0o2000000, ADDFD.newfdFlags);
     const result = os.ioctl(this.fd, SECCOMP_IOCTL.NOTIF_ADDFD, addfd);
-    return result < 0 ? result : 0;
+    return Math.min(result, 0);
   }
 }
 

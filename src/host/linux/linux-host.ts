@@ -4,8 +4,9 @@
  * memory. Lives on the sentry thread; serves one guest process. It knows nothing of the library OS
  * above it, nor whether an interposer stands between.
  */
-import { readFileSync } from 'node:fs';
+
 import { randomFillSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { E, errnoName } from '../../abi/errno.ts';
 import { MADV, MAP, PAGE_BYTES, PROT } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
@@ -31,9 +32,9 @@ import type {
   RootStat,
   StreamAddress,
 } from '../../lvm/api.ts';
-import { GATE_SCRATCH } from '../../sandbox/skeleton-elf.ts';
 import { filterProgram } from '../../sandbox/filter.ts';
 import type { Listener } from '../../sandbox/listener.ts';
+import { GATE_SCRATCH } from '../../sandbox/skeleton-elf.ts';
 import { AddressSpace } from './address-space.ts';
 import { type Built, buildGuest } from './build.ts';
 import type { Console } from './console.ts';
@@ -344,22 +345,16 @@ export class LinuxHost implements Lvm {
     const waiting = this.#threads.find(thread);
     const receiver = this.#threads.find(target);
     if (waiting === undefined || waiting.notification === 0n || receiver === undefined) return;
+    if (receiver !== waiting) {
+      this.signal(target, number, info);
+      this.answer(thread, 0);
+      return;
+    }
     waiting.notification = 0n;
     const { listener, memory, hostPid } = this.#live();
     memory.writeForced(GATE_SCRATCH, info);
     const args = [hostPid, receiver.hostTid, number, GATE_SCRATCH];
-    const { rt_tgsigqueueinfo } = SYS;
-    const send = () =>
-      this.#threads.runInstead(waiting, rt_tgsigqueueinfo, args, listener, 0);
-    if (receiver === waiting || receiver.notification === 0n) {
-      send();
-      return;
-    }
-    receiver.notification = 0n;
-    this.#threads.withdraw(receiver, () => {
-      this.#upcall().withdrawn(target);
-      send();
-    });
+    this.#threads.runInstead(waiting, SYS.rt_tgsigqueueinfo, args, listener, 0);
   }
 
   signal(thread: Tid, number: number, info: Uint8Array): number {
