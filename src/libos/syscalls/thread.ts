@@ -97,6 +97,7 @@ export const threadRows: readonly Row[] = [
     'futex',
     'words in the guest’s memory; a thread that waits asks again when it is brought back',
   ),
+  nativeRow('restart_syscall', 'goes on with a native wait that a stop or signal interrupted'),
   nativeRow('sched_yield', 'no effect beyond the thread'),
   refused('rseq', E.ENOSYS, 'its area would name the host’s processors; libc does without'),
 ];
