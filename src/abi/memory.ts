@@ -1,5 +1,6 @@
 /**
- * mmap(2), userfaultfd(2) and PAGEMAP_SCAN (linux/mman.h, linux/userfaultfd.h, linux/fs.h). Data only.
+ * mmap(2), userfaultfd(2) and PAGEMAP_SCAN (linux/mman.h, linux/userfaultfd.h, linux/fs.h). Data
+ * only.
  */
 
 export const PAGE_BYTES = 4096;

@@ -1,4 +1,6 @@
-/** Assertions that stay on in production. A failed one is a bug of ours, never of the user or guest. */
+/**
+ * Assertions that stay on in production. A failed one is a bug of ours, never of the user or guest.
+ */
 
 export class AssertionError extends Error {
   override readonly name = 'AssertionError';

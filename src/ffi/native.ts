@@ -1,10 +1,11 @@
 /**
- * Every native function that the project calls, declared once, with the names and the argument order of
- * the man pages. The only importer of koffi. Called by loop/, sandbox/, guest/, host/ and
- * replication/, never by the library OS. Each returns what Linux returns, with -errno instead of -1.
+ * Every native function that the project calls, declared once, with the names and the argument
+ * order of the man pages. The only importer of koffi. Called by loop/, sandbox/, guest/, host/ and
+ * replication/, never by the library OS. Each returns what Linux returns, with -errno instead of
+ * -1.
  *
- * All calls are synchronous on the calling thread: ptrace and waitpid must come from the thread that
- * seized the guest, so koffi's asynchronous calls are never used.
+ * All calls are synchronous on the calling thread: ptrace and waitpid must come from the thread
+ * that seized the guest, so koffi's asynchronous calls are never used.
  */
 import koffi from 'koffi';
 
@@ -158,7 +159,9 @@ export const recv = (fd: number, target: Uint8Array, count: number, flags: numbe
   errnoOf(c.recv(fd, target, count, flags));
 export const shutdown = (fd: number, how: number): number => errnoOf(c.shutdown(fd, how));
 
-/** posix_spawn(3): the child's pid, or -errno. No descriptor is inherited unless it lacks CLOEXEC. */
+/**
+ * posix_spawn(3): the child's pid, or -errno. No descriptor is inherited unless it lacks CLOEXEC.
+ */
 export function posixSpawn(
   path: string,
   argv: readonly string[],

@@ -1,7 +1,8 @@
 /**
  * ProcessMemory: reads and writes the memory of a guest process from outside.
- * `read` and `write` respect the guest's page protections (process_vm_readv(2)) and serve the library
- * OS; `readForced` does not (/proc/PID/mem) and serves checkpoints. A hot path: no allocation.
+ * `read` and `write` respect the guest's page protections (process_vm_readv(2)) and serve the
+ * library OS; `readForced` does not (/proc/PID/mem) and serves checkpoints. A hot path: no
+ * allocation.
  */
 
 import { E } from '../abi/errno.ts';

@@ -1,8 +1,8 @@
 /**
  * Skeleton: a guest process before the guest is in it. Starts as the few bytes of
  * sandbox/skeleton-elf.ts, is seized, and runs system calls that we inject: that is how mappings,
- * threads, signal actions and the filter of a guest come about, for a first start and for a takeover
- * alike. `release` lets the finished guest go.
+ * threads, signal actions and the filter of a guest come about, for a first start and for a
+ * takeover alike. `release` lets the finished guest go.
  */
 import { errnoName } from '../abi/errno.ts';
 import { MAP, PAGE_BYTES, TASK_SIZE, UFFD_OPEN_FLAGS } from '../abi/memory.ts';
@@ -46,8 +46,8 @@ export class Skeleton {
   readonly #threads: Tracee[] = [];
 
   /**
-   * Starts the process. `title` is what ps shows. `keptFd` is inherited under its own number (the memory
-   * image), and must be closed in the guest by `closeDescriptor`.
+   * Starts the process. `title` is what ps shows. `keptFd` is inherited under its own number (the
+   * memory image), and must be closed in the guest by `closeDescriptor`.
    */
   constructor(title: readonly string[], keptFd: number) {
     const program = os.memfdCreate('tardigrade-skeleton', MFD_CLOEXEC);
@@ -176,7 +176,9 @@ export class Skeleton {
     return ours;
   }
 
-  /** Puts all threads behind the filter; returns the listener. Nothing can be injected after this. */
+  /**
+   * Puts all threads behind the filter; returns the listener. Nothing can be injected after this.
+   */
   installFilter(program: Uint8Array): Listener {
     for (const thread of this.#threads) {
       this.callIn(thread, 'prctl', PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -90,7 +90,9 @@ export class Tracee {
     return this.#stop(must('waitpid', this.hostTid, result));
   }
 
-  /** Looks for a stop `tries` times, for one that comes at once or not at all; null if none came. */
+  /**
+   * Looks for a stop `tries` times, for one that comes at once or not at all; null if none came.
+   */
   poll(tries: number): Stop | null {
     for (let left = tries; left > 0; left -= 1) {
       const result = waitpid(this.hostTid, status, WALL | WNOHANG);
@@ -185,7 +187,9 @@ export class Tracee {
     must('SETSIGMASK', this.hostTid, ptraceBytes(PTRACE.SETSIGMASK, this.hostTid, 8, mask));
   }
 
-  /** siginfo_t of each pending signal: of the thread, with the one that it is about to get first. */
+  /**
+   * siginfo_t of each pending signal: of the thread, with the one that it is about to get first.
+   */
   pendingSignals(): Uint8Array[] {
     const pending = this.#peek(0);
     if (this.#signal !== 0) {
@@ -230,8 +234,8 @@ function setIovec(memory: Arena, sizeBytes: number): void {
 }
 
 /**
- * Makes registers of a thread that was stopped inside a system call such that it makes the call again
- * when it is brought back elsewhere; on this machine Linux would do the same by itself.
+ * Makes registers of a thread that was stopped inside a system call such that it makes the call
+ * again when it is brought back elsewhere; on this machine Linux would do the same by itself.
  */
 export function restartCall(registers: Buffer): void {
   if (registers.readBigInt64LE(REG.orig_rax) < 0n) return;

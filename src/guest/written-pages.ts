@@ -59,8 +59,8 @@ export class WrittenPages {
   }
 
   /**
-   * Reports the pages of the private mappings in a range written since the last call, and watches them
-   * again. All mappings in the range are watched. A page of a file that was only read is not
+   * Reports the pages of the private mappings in a range written since the last call, and watches
+   * them again. All mappings in the range are watched. A page of a file that was only read is not
    * "written", though a copy of it is.
    */
   take(start: number, end: number, visit: PageVisitor): void {

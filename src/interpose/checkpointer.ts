@@ -160,8 +160,8 @@ export class Checkpointer extends ForwardingLvm {
   }
 
   /**
-   * An epoch ends, and the whole state but for the pages is taken in the same pause, for somebody who
-   * joins: every delta from the next one on is theirs too. Null: the guest is ending.
+   * An epoch ends, and the whole state but for the pages is taken in the same pause, for somebody
+   * who joins: every delta from the next one on is theirs too. Null: the guest is ending.
    */
   captureBase(): Base | null {
     const paused = this.#pause((): Paused => {
@@ -305,8 +305,8 @@ export class Checkpointer extends ForwardingLvm {
   /* --- restore ----------------------------------------------------------------------------------- */
 
   /**
-   * Takes over the state of an image, stopped; `last` is the epoch that it counts as from now on. The
-   * client is told of lost connections by `resumeFrom`.
+   * Takes over the state of an image, stopped; `last` is the epoch that it counts as from now on.
+   * The client is told of lost connections by `resumeFrom`.
    */
   restore(image: Image, last: Epoch): void {
     this.#epoch = last;

@@ -1,7 +1,7 @@
 /**
  * OutputGate: holds what the guest says until its epoch is released (output commit): stream data,
- * shutdowns and closes, console output, and the guest's exit. Owned by the checkpointer, which seals
- * an epoch at each capture and opens the gate up to what every member has. Order is kept per
+ * shutdowns and closes, console output, and the guest's exit. Owned by the checkpointer, which
+ * seals an epoch at each capture and opens the gate up to what every member has. Order is kept per
  * stream. Must not decide when to release.
  */
 import { E } from '../abi/errno.ts';

@@ -1,6 +1,6 @@
 /**
- * Trigger: when an epoch ends. Not by a fixed timer: a lone reply should wait for nothing but its own
- * checkpoint. Used by the checkpointer, which asks whenever nothing more is to be served.
+ * Trigger: when an epoch ends. Not by a fixed timer: a lone reply should wait for nothing but its
+ * own checkpoint. Used by the checkpointer, which asks whenever nothing more is to be served.
  */
 
 /** A reply waits no longer than this for others to join it. */
@@ -9,8 +9,8 @@ const OUTPUT_WAIT_NS = 1e6;
 const EPOCH_NS_MAX = 100e6;
 const EPOCH_NS_MIN = 2e6;
 /**
- * Checkpoint capping: epochs get shorter when deltas get larger than this, which bounds the pause and
- * breaks the spiral of long checkpoint, long epoch, more dirt.
+ * Checkpoint capping: epochs get shorter when deltas get larger than this, which bounds the pause
+ * and breaks the spiral of long checkpoint, long epoch, more dirt.
  */
 const DELTA_BYTES_TARGET = 4 << 20;
 

@@ -1,6 +1,7 @@
 /**
- * FdTable: a process's descriptors. Lowest free number first, as POSIX promises; saved as one object.
- * Used by the handlers and by clone; finding the lowest free number does not grow with the table.
+ * FdTable: a process's descriptors. Lowest free number first, as POSIX promises; saved as one
+ * object. Used by the handlers and by clone; finding the lowest free number does not grow with the
+ * table.
  */
 import { E } from '../abi/errno.ts';
 import { assert } from '../base/assert.ts';

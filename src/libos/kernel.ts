@@ -1,6 +1,6 @@
 /**
- * Kernel: the library OS as a whole: the client of one `Lvm`. It owns the kernel objects, dispatches
- * trapped calls to their handlers, runs blocked ones again, and saves and loads itself.
+ * Kernel: the library OS as a whole: the client of one `Lvm`. It owns the kernel objects,
+ * dispatches trapped calls to their handlers, runs blocked ones again, and saves and loads itself.
  * A call's way: trapped -> #run -> handler (syscalls/) -> objects -> Outcome -> #finish -> Lvm.
  */
 import { E } from '../abi/errno.ts';
@@ -213,8 +213,8 @@ export class Kernel implements LvmClient {
   }
 
   /**
-   * Sends a signal on behalf of the kernel (SIGPIPE, timers). To the task whose handler runs it goes
-   * after the call is answered: before, it would interrupt the call.
+   * Sends a signal on behalf of the kernel (SIGPIPE, timers). To the task whose handler runs it
+   * goes after the call is answered: before, it would interrupt the call.
    */
   signal(target: Task, number: number, info: Uint8Array): void {
     const send = () => {

@@ -75,8 +75,8 @@ export class GuestMemory {
   }
 
   /**
-   * A NUL-terminated byte string as latin1 (one character a byte, so that any name survives), at most
-   * `limitBytes` with the NUL; null when it is longer.
+   * A NUL-terminated byte string as latin1 (one character a byte, so that any name survives), at
+   * most `limitBytes` with the NUL; null when it is longer.
    */
   readCString(address: GuestAddress, limitBytes = PAGE): string | null {
     let text = '';

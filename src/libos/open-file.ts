@@ -1,7 +1,7 @@
 /**
  * OpenFile: an open file description (open(2)): what descriptors point to, shared by dup and fork.
- * Each kind of file (regular, directory, pipe end, socket, epoll set, ...) extends it in its own file
- * under fs/, net/, ipc/ or time/. Handlers in syscalls/ call these methods and know no kinds.
+ * Each kind of file (regular, directory, pipe end, socket, epoll set, ...) extends it in its own
+ * file under fs/, net/, ipc/ or time/. Handlers in syscalls/ call these methods and know no kinds.
  * Results are counts or -errno; -EAGAIN means "would block", and the handler decides to block.
  */
 
@@ -42,7 +42,9 @@ export abstract class OpenFile extends KernelObject {
   abstract describe(): string;
   abstract stat(): FileStat;
 
-  /** Up to `count` bytes, valid until the next call into the library OS; empty at the end; -errno. */
+  /**
+   * Up to `count` bytes, valid until the next call into the library OS; empty at the end; -errno.
+   */
   read(_count: number, _task: Task): Uint8Array | number {
     return E.EINVAL;
   }

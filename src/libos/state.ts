@@ -1,6 +1,6 @@
 /**
- * KernelState: the fixed parts of the library OS (file system, network, the process, counters) as one
- * saved object, from which everything else can be reached.
+ * KernelState: the fixed parts of the library OS (file system, network, the process, counters) as
+ * one saved object, from which everything else can be reached.
  */
 import type { Decoder, Encoder } from '../base/codec.ts';
 import { type Handle, type ObjectId, pid } from '../base/ids.ts';

@@ -15,7 +15,9 @@ export type Row =
       readonly handler: Handler;
       readonly note: string;
     }
-  /** Never trapped: Linux runs it. `note` says why that is safe and how a checkpoint has its effect. */
+  /**
+   * Never trapped: Linux runs it. `note` says why that is safe and how a checkpoint has its effect.
+   */
   | { readonly name: SyscallName; readonly level: 'native'; readonly note: string }
   /** Always answered with one error; `note` says why. Not counted as unsupported. */
   | {

@@ -1,7 +1,7 @@
 /**
- * The system call table: all rows of syscalls/*.ts by number. What has no row gets ENOSYS, is counted
- * and named. The filter (src/sandbox) is made from the rows that are native; docs/syscalls.md
- * from all of them.
+ * The system call table: all rows of syscalls/*.ts by number. What has no row gets ENOSYS, is
+ * counted and named. The filter (src/sandbox) is made from the rows that are native;
+ * docs/syscalls.md from all of them.
  */
 import { SYS } from '../abi/syscalls.ts';
 import { assert } from '../base/assert.ts';

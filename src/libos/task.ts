@@ -1,6 +1,6 @@
 /**
- * Task: one thread of the guest, as the library OS knows it: its ids, the call that it waits in, and
- * what the kernel holds of it that can't be read back. Handlers get the calling task.
+ * Task: one thread of the guest, as the library OS knows it: its ids, the call that it waits in,
+ * and what the kernel holds of it that can't be read back. Handlers get the calling task.
  */
 import type { Decoder, Encoder } from '../base/codec.ts';
 import { type GuestAddress, guestAddress, type ObjectId, type Tid, tid } from '../base/ids.ts';
@@ -15,7 +15,9 @@ import { Process } from './process.ts';
 import { Deadline } from './time/deadlines.ts';
 import type { Waiter, WaitQueue } from './wait-queue.ts';
 
-/** `idle` runs guest code; `waiting` is in a call not yet answered; `withdrawn` will ask it again. */
+/**
+ * `idle` runs guest code; `waiting` is in a call not yet answered; `withdrawn` will ask it again.
+ */
 export type CallState = 'idle' | 'waiting' | 'withdrawn';
 
 export class Task extends KernelObject implements Waiter {
@@ -33,12 +35,14 @@ export class Task extends KernelObject implements Waiter {
   state: CallState = 'idle';
   callNumber = -1;
   readonly args = new Args();
-  /** When the call times out; kept when it is withdrawn, so that asking again does not prolong it. */
+  /**
+   * When the call times out; kept when it is withdrawn, so that asking again does not prolong it.
+   */
   #deadlineNs = Number.NaN;
   readonly #deadline = new Deadline(() => this.wake());
   /**
-   * What a call that moves bytes piece by piece (a blocking send, MSG_WAITALL) has moved so far. It is
-   * kept while the call blocks, and over a restore, and starts at 0 with each new call.
+   * What a call that moves bytes piece by piece (a blocking send, MSG_WAITALL) has moved so far.
+   * It is kept while the call blocks, and over a restore, and starts at 0 with each new call.
    */
   #progress = 0;
   readonly #queues: WaitQueue[] = [];
@@ -101,7 +105,10 @@ export class Task extends KernelObject implements Waiter {
     return this.kernel.monotonicNs() >= this.#deadlineNs;
   }
 
-  /** Waits on `queue` (and on those of earlier calls in this handler), until the deadline if one is set. */
+  /**
+   * Waits on `queue` (and on those of earlier calls in this handler), until the deadline if one is
+   * set.
+   */
   waitOn(queue: WaitQueue): Blocked {
     queue.add(this);
     this.#queues.push(queue);

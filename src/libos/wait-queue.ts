@@ -1,7 +1,8 @@
 /**
  * Wait queues: how a kernel object tells those who wait on it that its readiness may have changed.
- * Waiters are tasks (blocked calls, which then run their handler again) and epoll items. Not saved: a
- * blocked call is asked again after a restore, and epoll sets register themselves anew when loaded.
+ * Waiters are tasks (blocked calls, which then run their handler again) and epoll items. Not
+ * saved: a blocked call is asked again after a restore, and epoll sets register themselves anew
+ * when loaded.
  */
 
 export interface Waiter {
@@ -29,8 +30,8 @@ export class WaitQueue {
 
   /**
    * Wakes all who wait, in the order in which they came. Each decides by itself if it goes on.
-   * `events` are the POLL bits that may have become ready: an edge-triggered epoll item that does not
-   * wait for one of them sees no new edge.
+   * `events` are the POLL bits that may have become ready: an edge-triggered epoll item that does
+   * not wait for one of them sees no new edge.
    */
   wake(events = -1): void {
     for (const waiter of this.#waiters) waiter.wake(events);

@@ -44,7 +44,9 @@ export class Loop {
   #isStopped = false;
   /** Called each time before the loop waits: all that was ready has been served. */
   onSettled: () => void = () => {};
-  /** When it returns true the loop polls instead of sleeping (an answer is due within microseconds). */
+  /**
+   * When it returns true the loop polls instead of sleeping (an answer is due within microseconds).
+   */
   isSpinning: () => boolean = () => false;
   /** Called when the doorbell rang. */
   onDoorbell: () => void = () => {};

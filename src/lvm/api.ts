@@ -1,13 +1,14 @@
 /**
- * The LVM API: the whole of what a library OS can ask of the outside ("LVM" is the paper's lightweight
- * virtual machine, not Logical Volume Manager). `Lvm` is implemented by a host (src/host) and by
- * interposers (src/interpose) that wrap another `Lvm`; `LvmClient` by the library OS, and by an
- * interposer towards the `Lvm` that it wraps. Nothing else touches the outside.
+ * The LVM API: the whole of what a library OS can ask of the outside ("LVM" is the paper's
+ * lightweight virtual machine, not Logical Volume Manager). `Lvm` is implemented by a host
+ * (src/host) and by interposers (src/interpose) that wrap another `Lvm`; `LvmClient` by the
+ * library OS, and by an interposer towards the `Lvm` that it wraps. Nothing else touches the
+ * outside.
  *
  * Rules for all calls: synchronous, never blocking (but `quiesce`, bounded); results that the guest
- * could see as an error are negative errno values, never exceptions; a call's class (src/lvm/classes.ts)
- * says what a checkpointer does about it. Byte arrays handed in are the caller's again on return.
- * Times are nanoseconds of the guest's clocks as numbers.
+ * could see as an error are negative errno values, never exceptions; a call's class
+ * (src/lvm/classes.ts) says what a checkpointer does about it. Byte arrays handed in are the
+ * caller's again on return. Times are nanoseconds of the guest's clocks as numbers.
  */
 import type { GuestAddress, Handle, Tid } from '../base/ids.ts';
 
@@ -86,7 +87,10 @@ export interface StreamAddress {
 /** Bits of `ready` and of what a stream is ready for. */
 export const READY = { in: 1, out: 2, hup: 4, error: 8 } as const;
 
-/** What a private mapping of a file is made from. `fd` is the guest's descriptor in the trapped mmap. */
+/**
+ * What a private mapping of a file is made from. `fd` is the guest's descriptor in the trapped
+ * mmap.
+ */
 export type MapSource =
   | { readonly kind: 'root'; readonly file: Handle }
   | { readonly kind: 'bytes'; readonly name: string; readonly content: Uint8Array };
@@ -101,7 +105,9 @@ export interface MemoryRegion {
   readonly shared: boolean;
   /** Shown as the last column of the guest's /proc/self/maps. */
   readonly name: string;
-  /** Whether a page that was never written can hold anything but zeros (a file stands behind it). */
+  /**
+   * Whether a page that was never written can hold anything but zeros (a file stands behind it).
+   */
   readonly backed: boolean;
 }
 
@@ -124,7 +130,9 @@ export interface ProcessContext {
   readonly threads: readonly ThreadContext[];
 }
 
-/** Facts about a thread that the kernel holds and a host can't read back: the library OS keeps them. */
+/**
+ * Facts about a thread that the kernel holds and a host can't read back: the library OS keeps them.
+ */
 export interface ThreadSetup {
   readonly thread: Tid;
   readonly clearChildTid: GuestAddress;
@@ -190,31 +198,40 @@ export interface Lvm {
 
   /* --- trapped calls: each is answered once, by one of these ----------------------------------- */
 
-  /** Ends the call with a value or -errno. No effect if the thread has been interrupted meanwhile. */
+  /**
+   * Ends the call with a value or -errno. No effect if the thread has been interrupted meanwhile.
+   */
   answer(thread: Tid, value: number): void;
   /** Lets Linux run the call as it stands. Only for calls whose pointers need no checking. */
   answerNative(thread: Tid): void;
-  /** Answers mmap of a file: puts `source` behind the descriptor `fd` for this call, then native. */
+  /**
+   * Answers mmap of a file: puts `source` behind the descriptor `fd` for this call, then native.
+   */
   answerMap(thread: Tid, fd: number, source: MapSource): number;
   /**
-   * Answers clone/clone3 of a thread: lets it run; the new thread is `child` to the guest, whose id is
-   * also written to the addresses in `tidTargets`. False: there is no new thread (the caller has got
-   * the error, or asks again).
+   * Answers clone/clone3 of a thread: lets it run; the new thread is `child` to the guest, whose
+   * id is also written to the addresses in `tidTargets`. False: there is no new thread (the caller
+   * has got the error, or asks again).
    */
   answerClone(thread: Tid, child: Tid, tidTargets: readonly GuestAddress[]): boolean;
   /**
-   * Maps more of the heap, from `start` to `end`, in the calling thread, which then asks its call (brk)
-   * again. False: there is no room; the call is asked again all the same.
+   * Maps more of the heap, from `start` to `end`, in the calling thread, which then asks its call
+   * (brk) again. False: there is no room; the call is asked again all the same.
    */
   growHeap(thread: Tid, start: GuestAddress, end: GuestAddress): boolean;
-  /** Gives back the content of heap pages in the calling thread, and answers its call with `value`. */
+  /**
+   * Gives back the content of heap pages in the calling thread, and answers its call with `value`.
+   */
   dropHeap(thread: Tid, start: GuestAddress, end: GuestAddress, value: number): void;
   /**
-   * Answers kill(2) and its like: the calling thread itself sends the signal, so that it is delivered
-   * as by Linux: to itself before the call returns.
+   * Answers kill(2) and its like: the calling thread itself sends the signal, so that it is
+   * delivered as by Linux: to itself before the call returns.
    */
   answerSignal(thread: Tid, target: Tid, number: number, info: Uint8Array): void;
-  /** Sends a signal to one thread, from outside; a call that it waits in is withdrawn. `info` is a siginfo_t (128 bytes). The kernel delivers it. */
+  /**
+   * Sends a signal to one thread, from outside; a call that it waits in is withdrawn. `info` is a
+   * siginfo_t (128 bytes). The kernel delivers it.
+   */
   signal(thread: Tid, number: number, info: Uint8Array): number;
 
   /* --- guest memory ---------------------------------------------------------------------------- */
@@ -240,8 +257,8 @@ export interface Lvm {
   /** Whether `regions` could differ from what it last returned. */
   regionsChanged(): boolean;
   /**
-   * Stopped only. Reports ranges whose earlier content became void since the last call (unmapped, mapped
-   * anew, MADV_DONTNEED): what is there now is what `populatedPages` tells, and zeros.
+   * Stopped only. Reports ranges whose earlier content became void since the last call (unmapped,
+   * mapped anew, MADV_DONTNEED): what is there now is what `populatedPages` tells, and zeros.
    */
   takeDroppedRanges(visit: PageVisitor): void;
   /** Stopped only. Reports pages written since the last call and watches them again. */
@@ -307,7 +324,9 @@ export interface LvmClient {
   launched(first: Tid, heap: HeapArea): void;
   /** A call to answer, now or later. Asked again after `withdrawn`. */
   trapped(call: TrappedCall): void;
-  /** The thread's unanswered call was interrupted by `quiesce` and is asked again after `resume`. */
+  /**
+   * The thread's unanswered call was interrupted by `quiesce` and is asked again after `resume`.
+   */
   withdrawn(thread: Tid): void;
   /** A stream, listener or the console (handle 0) became ready: READY bits, edge-triggered. */
   ready(handle: Handle, events: number): void;

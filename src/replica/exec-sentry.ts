@@ -1,7 +1,7 @@
 /**
- * The sentry thread of `tardigrade exec`: sandbox and library OS, no replication. A worker thread of
- * the command line's process, which sends input and signals and gets the exit status. Output goes to the
- * process's own descriptors 1 and 2.
+ * The sentry thread of `tardigrade exec`: sandbox and library OS, no replication. A worker thread
+ * of the command line's process, which sends input and signals and gets the exit status. Output
+ * goes to the process's own descriptors 1 and 2.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { E } from '../abi/errno.ts';

@@ -1,6 +1,7 @@
 /**
- * GuestRunner: makes a primary's guest: host, interposers, checkpointer and library OS stacked on each
- * other, started from the program, from a checkpoint file or from a backup's state. Used by replica.ts.
+ * GuestRunner: makes a primary's guest: host, interposers, checkpointer and library OS stacked on
+ * each other, started from the program, from a checkpoint file or from a backup's state. Used by
+ * replica.ts.
  */
 
 import type { FaultPlan } from '../base/fault-points.ts';

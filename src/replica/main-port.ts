@@ -1,7 +1,7 @@
 /**
  * MainPort: the sentry thread's line to its main thread. Events go out by postMessage; commands
- * come in when the main thread rings the loop's doorbell, since the sentry never returns to node's own
- * event loop. Used by sentry.ts and exec-sentry.ts.
+ * come in when the main thread rings the loop's doorbell, since the sentry never returns to node's
+ * own event loop. Used by sentry.ts and exec-sentry.ts.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Loop } from '../loop/loop.ts';

@@ -1,7 +1,7 @@
 /**
- * What passes between a replica's main thread (control, master) and its sentry thread (guest, replication),
- * and, as JSON lines, between a replica and the supervisor that started it. Plain data only.
- * Deltas never come this way.
+ * What passes between a replica's main thread (control, master) and its sentry thread (guest,
+ * replication), and, as JSON lines, between a replica and the supervisor that started it. Plain
+ * data only. Deltas never come this way.
  */
 import type { ExitStatus } from '../lvm/api.ts';
 
@@ -27,7 +27,9 @@ export interface ReplicaOptions {
   readonly service: string;
   readonly replica: number;
   readonly origin: ReplicaOrigin;
-  /** Path in the root (absolute) of the program, with its arguments and `NAME=value` environment. */
+  /**
+   * Path in the root (absolute) of the program, with its arguments and `NAME=value` environment.
+   */
   readonly program: string;
   readonly argv: readonly string[];
   readonly env: readonly string[];
@@ -60,7 +62,9 @@ export interface ConfigurationView {
 
 export type Role = 'joining' | 'backup' | 'candidate' | 'primary' | 'deposed';
 
-/** Counters since the replica's start and quantiles since the last report; microseconds and bytes. */
+/**
+ * Counters since the replica's start and quantiles since the last report; microseconds and bytes.
+ */
 export interface ReplicaStats {
   readonly epoch: number;
   readonly chosen: number;

@@ -1,7 +1,7 @@
 /**
  * PrimaryState: the guest and what a primary does about it: capture, ship, release, and bring the
- * whole state to joiners and into files. Used by replica.ts, as the machine says. One per replica: a
- * primary never becomes a backup again.
+ * whole state to joiners and into files. Used by replica.ts, as the machine says. One per replica:
+ * a primary never becomes a backup again.
  */
 
 import type { FaultPlan } from '../base/fault-points.ts';
@@ -27,7 +27,9 @@ const PUMP_NS = 500_000;
 const PUMP_CHUNKS = 2;
 /** A joiner's connection holds about this much of a transfer. */
 const JOINER_QUEUE_BYTES = 1 << 20;
-/** The acknowledgement of a delta is due within microseconds: polling is faster than being woken. */
+/**
+ * The acknowledgement of a delta is due within microseconds: polling is faster than being woken.
+ */
 const SPIN_NS = 100_000;
 
 export interface PrimaryDeps {

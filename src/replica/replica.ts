@@ -1,7 +1,7 @@
 /**
  * Replica: puts together what a replica is: the loop, its peers, the reconfiguration machine, and
- * the guest's state as a backup holds it or as a primary runs it. Carries out the machine's effects in
- * their order (see reconfig/types.ts). Lives on the sentry thread; sentry.ts makes it.
+ * the guest's state as a backup holds it or as a primary runs it. Carries out the machine's
+ * effects in their order (see reconfig/types.ts). Lives on the sentry thread; sentry.ts makes it.
  */
 import { assert, present } from '../base/assert.ts';
 import { TardigradeError } from '../base/errors.ts';

@@ -1,7 +1,7 @@
 /**
- * The sentry thread of a replica: owns the guest (it is the tracer), ships and takes deltas, and runs
- * the reconfiguration machine, all in one loop. A worker thread of src/replica/main.ts, which carries
- * master requests, status and console output for it. When it ends, the guest ends with it.
+ * The sentry thread of a replica: owns the guest (it is the tracer), ships and takes deltas, and
+ * runs the reconfiguration machine, all in one loop. A worker thread of src/replica/main.ts, which
+ * carries master requests, status and console output for it. When it ends, the guest ends with it.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { present } from '../base/assert.ts';

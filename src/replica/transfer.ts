@@ -1,7 +1,7 @@
 /**
- * Transfer: brings the whole state to somebody while the guest runs: a base, then pages in chunks and
- * the deltas of the epochs meanwhile, in one order. A sink is a joiner's connection or a checkpoint
- * file. Used by primary-state.ts.
+ * Transfer: brings the whole state to somebody while the guest runs: a base, then pages in chunks
+ * and the deltas of the epochs meanwhile, in one order. A sink is a joiner's connection or a
+ * checkpoint file. Used by primary-state.ts.
  */
 import { type Epoch, epoch } from '../base/ids.ts';
 import { JoinTransfer } from '../checkpoint/join.ts';
@@ -33,7 +33,9 @@ export class Transfer {
     });
   }
 
-  /** Sends up to `chunks` chunks. True: the last was among them, so that an epoch should end now. */
+  /**
+   * Sends up to `chunks` chunks. True: the last was among them, so that an epoch should end now.
+   */
   pump(chunks: number): boolean {
     for (let left = chunks; left > 0 && !this.#isSettling && this.#sink.room() > 0; left -= 1) {
       const chunk = this.#pages.next();

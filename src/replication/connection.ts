@@ -1,7 +1,7 @@
 /**
- * Connection: packets over one non-blocking TCP socket in the sentry's loop: a bounded queue out, whole
- * packets in. Used by peers.ts. A malformed or oversized packet, or a queue that grows beyond its
- * bound, closes it; the owner hears of it once.
+ * Connection: packets over one non-blocking TCP socket in the sentry's loop: a bounded queue out,
+ * whole packets in. Used by peers.ts. A malformed or oversized packet, or a queue that grows
+ * beyond its bound, closes it; the owner hears of it once.
  */
 import { E, errnoName } from '../abi/errno.ts';
 import * as os from '../ffi/native.ts';

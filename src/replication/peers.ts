@@ -1,7 +1,7 @@
 /**
  * Peers: the replicas that this one is connected to: one connection a pair, made by the younger of
- * the two (the higher id) and made again when it breaks. Both say hello first: the service's token and
- * both ids; whoever does not is cut off. Used by the replica's composition root.
+ * the two (the higher id) and made again when it breaks. Both say hello first: the service's token
+ * and both ids; whoever does not is cut off. Used by the replica's composition root.
  */
 import { timingSafeEqual } from 'node:crypto';
 import { E, errnoName } from '../abi/errno.ts';
@@ -107,8 +107,8 @@ export class Peers {
   }
 
   /**
-   * Sends a packet; to a peer that we never met it waits for the connection, a second at most (then it
-   * counts as down). False: the connection was lost, or too much waits.
+   * Sends a packet; to a peer that we never met it waits for the connection, a second at most
+   * (then it counts as down). False: the connection was lost, or too much waits.
    */
   send(peer: ReplicaId, head: Buffer, body: Buffer | null = null): boolean {
     const connection = this.#up.get(peer);

@@ -11,7 +11,8 @@
  *   ack      ballot u53, epoch u53: 2b
  *   state    ballot u53, then a checkpoint frame: base or chunk of a transfer
  *
- * Used by connection.ts and peers.ts. Whatever arrives is checked; anything else costs the connection.
+ * Used by connection.ts and peers.ts. Whatever arrives is checked; anything else costs the
+ * connection.
  */
 import { FRAME_BYTES_MAX } from '../checkpoint/limits.ts';
 import { MESSAGE_BYTES_MAX } from '../reconfig/limits.ts';

@@ -1,6 +1,6 @@
 /**
- * The seccomp filter: default deny by trapping. Every system call becomes a notification, save those
- * that the table lists as native. Calls of another architecture (int 0x80, x32) get ENOSYS.
+ * The seccomp filter: default deny by trapping. Every system call becomes a notification, save
+ * those that the table lists as native. Calls of another architecture (int 0x80, x32) get ENOSYS.
  * Made once a guest; installed by src/guest/skeleton.ts.
  */
 import { E } from '../abi/errno.ts';

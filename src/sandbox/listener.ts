@@ -1,7 +1,8 @@
 /**
  * Listener: the sentry's end of the seccomp filter: receives trapped calls and answers them
  * (seccomp_unotify(2)). Used by host/linux on the thread that owns the guest. A notification that
- * was withdrawn (its thread stopped or got a signal) can no longer be answered: ENOENT, which is normal.
+ * was withdrawn (its thread stopped or got a signal) can no longer be answered: ENOENT, which is
+ * normal.
  */
 import { E, errnoName } from '../abi/errno.ts';
 import {

@@ -1,7 +1,8 @@
 /**
  * AddressSpace: what the Linux host knows of a guest's mappings: which ranges lost their content,
  * which appeared, and which pages were written. The guest's own mmap, munmap, madvise... run
- * natively after we have seen them, so this is told of each (`called`) and looks when it is stopped.
+ * natively after we have seen them, so this is told of each (`called`) and looks when it is
+ * stopped.
  */
 import { MADV, MAP, PAGE_BYTES, PROT, TASK_SIZE } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
@@ -207,8 +208,8 @@ export class AddressSpace {
   }
 
   /**
-   * What is to be scanned: the mappings that are writable, or were at the last scan. A large area that
-   * is only reserved costs nothing that way; what lies close together is scanned in one go.
+   * What is to be scanned: the mappings that are writable, or were at the last scan. A large area
+   * that is only reserved costs nothing that way; what lies close together is scanned in one go.
    */
   #chooseScanned(before: readonly HostRegion[]): void {
     const isWritable = (region: HostRegion): boolean =>

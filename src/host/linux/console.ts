@@ -18,7 +18,9 @@ export class Console {
   #inputBytes = 0;
   #isEnded: boolean;
 
-  /** `write` takes released output and says how much of it; without input the guest reads an end. */
+  /**
+   * `write` takes released output and says how much of it; without input the guest reads an end.
+   */
   constructor(write: (stream: 1 | 2, bytes: Uint8Array) => number, hasInput: boolean) {
     this.#write = write;
     this.#isEnded = !hasInput;
@@ -28,7 +30,9 @@ export class Console {
     return this.#write(stream, bytes);
   }
 
-  /** Input from outside; false when there is too much already (ask again after the guest has read). */
+  /**
+   * Input from outside; false when there is too much already (ask again after the guest has read).
+   */
   feed(bytes: Buffer, isEnd: boolean): boolean {
     if (this.#inputBytes + bytes.length > INPUT_BYTES_MAX) return false;
     if (bytes.length > 0) this.#input.push(bytes);

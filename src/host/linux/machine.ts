@@ -1,6 +1,7 @@
 /**
- * What a guest is told of the machine: the same on every replica of a service, so only what a takeover
- * can't change. Processor and memory sizes are this host's until limits are set by the user.
+ * What a guest is told of the machine: the same on every replica of a service, so only what a
+ * takeover can't change. Processor and memory sizes are this host's until limits are set by the
+ * user.
  */
 import { cpus, totalmem } from 'node:os';
 import type { MachineInfo } from '../../lvm/api.ts';

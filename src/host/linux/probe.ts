@@ -1,6 +1,7 @@
 /**
  * Probes what this kernel and user can do, by doing it: builds a guest process that never runs and
- * takes it through everything that a real one needs. Called by `tardigrade doctor`, and before a start.
+ * takes it through everything that a real one needs. Called by `tardigrade doctor`, and before a
+ * start.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';

@@ -14,7 +14,9 @@ import { type ElfProgram, elfEnd, headersAddress, parseElf, roundDown, roundUp }
 import type { MemfdStore } from './memfd-store.ts';
 import type { Root } from './root.ts';
 
-/** Where a position-independent program and its interpreter go; as Linux does without randomisation. */
+/**
+ * Where a position-independent program and its interpreter go; as Linux does without randomisation.
+ */
 const PROGRAM_BASE = 0x5555_5555_4000;
 const INTERPRETER_BASE = 0x7fff_e000_0000;
 const STACK_TOP = 0x7fff_ffff_e000;

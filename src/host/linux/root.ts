@@ -1,6 +1,6 @@
 /**
- * Root: the host directory that is the guest's read-only root. Nothing here writes, and no path leads
- * out of it: symlinks are resolved inside, and special files are not opened.
+ * Root: the host directory that is the guest's read-only root. Nothing here writes, and no path
+ * leads out of it: symlinks are resolved inside, and special files are not opened.
  * Paths are latin1 strings, one character a byte, as the library OS keeps them.
  */
 import * as fs from 'node:fs';

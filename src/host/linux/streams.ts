@@ -1,6 +1,6 @@
 /**
- * Streams of the Linux host: published listening sockets and the TCP connections accepted from them,
- * behind handles. Sockets are non-blocking and reported edge-triggered by the loop.
+ * Streams of the Linux host: published listening sockets and the TCP connections accepted from
+ * them, behind handles. Sockets are non-blocking and reported edge-triggered by the loop.
  */
 import { E } from '../../abi/errno.ts';
 import { assert, present } from '../../base/assert.ts';

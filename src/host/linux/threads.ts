@@ -133,9 +133,9 @@ export class Threads {
   }
 
   /**
-   * Follows one thread through clone(2), which `go` lets run. `born` gets the new thread's tracee, stopped
-   * before its first instruction; the caller sees `child` as its result. False: clone failed, or
-   * the guest ended.
+   * Follows one thread through clone(2), which `go` lets run. `born` gets the new thread's tracee,
+   * stopped before its first instruction; the caller sees `child` as its result. False: clone
+   * failed, or the guest ended.
    */
   clone(parent: HostThread, child: Tid, go: () => void, born: (tracee: Tracee) => void): boolean {
     const { tracee } = parent;
@@ -152,9 +152,9 @@ export class Threads {
   }
 
   /**
-   * Runs another call in a thread that waits in one, which then ends with `answer`, or is made again
-   * (null). Returns the result, or -EINTR when the thread could not be had (a signal came first, or
-   * the guest ended).
+   * Runs another call in a thread that waits in one, which then ends with `answer`, or is made
+   * again (null). Returns the result, or -EINTR when the thread could not be had (a signal came
+   * first, or the guest ended).
    */
   runInstead(
     thread: HostThread,
@@ -225,7 +225,9 @@ export class Threads {
     return this.#continueOwn(tracee, listener);
   }
 
-  /** Withdraws the call that a thread waits in, so that a signal can't come between call and answer. */
+  /**
+   * Withdraws the call that a thread waits in, so that a signal can't come between call and answer.
+   */
   withdraw(thread: HostThread, then: () => void): boolean {
     const { tracee } = thread;
     try {

@@ -81,7 +81,9 @@ export class SkeletonHost implements Lvm {
     return refuse('growHeap');
   }
 
-  /** Give back these pages (MADV_DONTNEED) in the thread that waits, and end its call with a value. */
+  /**
+   * Give back these pages (MADV_DONTNEED) in the thread that waits, and end its call with a value.
+   */
   dropHeap(_thread: Tid, _start: GuestAddress, _end: GuestAddress, _value: number): void {
     refuse('dropHeap');
   }

@@ -1,6 +1,6 @@
 /**
- * Resource limits (getrlimit(2)) of a guest process: the defaults of a fresh Linux login, and what a
- * change of them does. RLIMIT_NOFILE is enforced by the descriptor table.
+ * Resource limits (getrlimit(2)) of a guest process: the defaults of a fresh Linux login, and what
+ * a change of them does. RLIMIT_NOFILE is enforced by the descriptor table.
  */
 import { E } from '../../abi/errno.ts';
 import { type Process, type ResourceLimit, UNLIMITED } from '../process.ts';

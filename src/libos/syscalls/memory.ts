@@ -1,7 +1,7 @@
 /**
- * Address space: mmap(2) and its family. Linux does the work in the guest's own address space; we see
- * each call first, so that a checkpoint knows which ranges lost or got content, and decide what a
- * descriptor stands for.
+ * Address space: mmap(2) and its family. Linux does the work in the guest's own address space; we
+ * see each call first, so that a checkpoint knows which ranges lost or got content, and decide
+ * what a descriptor stands for.
  */
 import { E } from '../../abi/errno.ts';
 import { MAP, PAGE_BYTES, PROT } from '../../abi/memory.ts';

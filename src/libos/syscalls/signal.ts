@@ -1,7 +1,7 @@
 /**
- * Signals: dispositions, masks and delivery are Linux's own, in the guest process. What can't be read
- * back from Linux (dispositions, alternate stacks) is noted here on its way, so that a checkpoint
- * has it; signals between threads go by the guest's own ids.
+ * Signals: dispositions, masks and delivery are Linux's own, in the guest process. What can't be
+ * read back from Linux (dispositions, alternate stacks) is noted here on its way, so that a
+ * checkpoint has it; signals between threads go by the guest's own ids.
  */
 import { E } from '../../abi/errno.ts';
 import { tid } from '../../base/ids.ts';

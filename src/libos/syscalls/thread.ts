@@ -1,6 +1,6 @@
 /**
- * Threads: clone(2) of a thread, its ids, its end. Threads are real threads of the guest process; their
- * ids are the guest's own and stay when it goes on in another process.
+ * Threads: clone(2) of a thread, its ids, its end. Threads are real threads of the guest process;
+ * their ids are the guest's own and stay when it goes on in another process.
  */
 import { E } from '../../abi/errno.ts';
 import { type GuestAddress, tid } from '../../base/ids.ts';
@@ -57,7 +57,9 @@ function sysExit(task: Task, args: Args): Outcome {
   return native;
 }
 
-/** Linux learns the address when the thread is made anew at a takeover; until then only we know it. */
+/**
+ * Linux learns the address when the thread is made anew at a takeover; until then only we know it.
+ */
 function sysSetTidAddress(task: Task, args: Args): Outcome {
   task.clearChildTid = args.pointer(0);
   task.touch();
