@@ -105,7 +105,7 @@ export class Checkpointer extends ForwardingLvm {
     return this.#isProtected;
   }
 
-  /* --- epochs ------------------------------------------------------------------------------------ */
+  /* --- epochs ---------- */
 
   /** From now on output is held until `release`; the guest is in the epoch after the last one. */
   protect(): void {
@@ -302,7 +302,7 @@ export class Checkpointer extends ForwardingLvm {
     return { frame: writer.seal(), epoch: this.#epoch, regions };
   }
 
-  /* --- restore ----------------------------------------------------------------------------------- */
+  /* --- restore ---------- */
 
   /**
    * Takes over the state of an image, stopped; `last` is the epoch that it counts as from now on.
@@ -333,7 +333,7 @@ export class Checkpointer extends ForwardingLvm {
     }
   }
 
-  /* --- Lvm: output is held, handles are ours ------------------------------------------------------- */
+  /* --- Lvm: output is held, handles are ours ---------- */
 
   override exit(status: ExitStatus): void {
     this.#gate.exit(status);
@@ -429,7 +429,7 @@ export class Checkpointer extends ForwardingLvm {
     this.inner.answerSignal(thread, target, number, info);
   }
 
-  /* --- LvmClient: what calls for an epoch ---------------------------------------------------------- */
+  /* --- LvmClient: what calls for an epoch ---------- */
 
   override trapped(call: TrappedCall): void {
     this.#current = call.thread;

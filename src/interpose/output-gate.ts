@@ -189,7 +189,7 @@ export class OutputGate {
     else this.#inner.exit(status);
   }
 
-  /* --- for the checkpoint ------------------------------------------------------------------------ */
+  /* --- for the checkpoint ---------- */
 
   /** Console output said in the open epoch, whose delta is being captured. */
   visitConsole(visit: (stream: 1 | 2, offset: number, bytes: Buffer) => void): void {
@@ -226,7 +226,7 @@ export class OutputGate {
     held.bytes += bytes.length;
   }
 
-  /* --- release ------------------------------------------------------------------------------------- */
+  /* --- release ---------- */
 
   /** Opens the gate up to and with an epoch. */
   release(upTo: Epoch): void {

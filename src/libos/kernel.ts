@@ -117,7 +117,7 @@ export class Kernel implements LvmClient {
     this.#runnable.push(task);
   }
 
-  /* --- LvmClient ------------------------------------------------------------------------------- */
+  /* --- LvmClient ---------- */
 
   launched(first: Tid, heap: HeapArea): void {
     const process = this.state.process;
@@ -192,7 +192,7 @@ export class Kernel implements LvmClient {
     present(this.state, 'kernel state record');
   }
 
-  /* --- dispatch --------------------------------------------------------------------------------- */
+  /* --- dispatch ---------- */
 
   #run(task: Task): void {
     const handler = entries[task.callNumber];

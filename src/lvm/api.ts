@@ -196,7 +196,7 @@ export interface Lvm {
   /** Ends all threads of the guest at once (exit_group). `exited` follows. */
   exit(status: ExitStatus): void;
 
-  /* --- trapped calls: each is answered once, by one of these ----------------------------------- */
+  /* --- trapped calls: each is answered once, by one of these ---------- */
 
   /**
    * Ends the call with a value or -errno. No effect if the thread has been interrupted meanwhile.
@@ -234,7 +234,7 @@ export interface Lvm {
    */
   signal(thread: Tid, number: number, info: Uint8Array): number;
 
-  /* --- guest memory ---------------------------------------------------------------------------- */
+  /* --- guest memory ---------- */
 
   /** Copies from the guest; returns the bytes copied, fewer when memory ends, or -EFAULT. */
   memoryRead(address: GuestAddress, target: Uint8Array): number;
@@ -269,7 +269,7 @@ export interface Lvm {
   /** Stopped or running: copies pages whatever their protection; returns the bytes copied. */
   pageRead(address: GuestAddress, target: Uint8Array): number;
 
-  /* --- time and chance --------------------------------------------------------------------------- */
+  /* --- time and chance ---------- */
 
   clock(name: ClockName): number;
   /** Asks for `alarm` at a monotonic time; replaces the one before. Infinity: none. */
@@ -277,7 +277,7 @@ export interface Lvm {
   random(target: Uint8Array): void;
   machine(): MachineInfo;
 
-  /* --- the read-only root ---------------------------------------------------------------------- */
+  /* --- the read-only root ---------- */
 
   /** lstat; -errno. `path` is absolute in the root, its directories without symlinks. */
   rootStat(path: string): RootStat | number;
@@ -288,7 +288,7 @@ export interface Lvm {
   rootRead(file: Handle, offset: number, target: Uint8Array): number;
   rootClose(file: Handle): void;
 
-  /* --- streams (TCP) ------------------------------------------------------------------------------ */
+  /* --- streams (TCP) ---------- */
 
   /** Takes connections for a published guest port; -EADDRNOTAVAIL when it is not published. */
   streamListen(port: number): Handle | number;
@@ -305,14 +305,14 @@ export interface Lvm {
   /** Closes a stream or listener; `reset` drops what was not sent and resets the connection. */
   streamClose(stream: Handle, reset: boolean): void;
 
-  /* --- console ------------------------------------------------------------------------------------- */
+  /* --- console ---------- */
 
   /** Standard output (1) or error (2); bytes taken or -EAGAIN. */
   consoleWrite(stream: 1 | 2, source: Uint8Array): number;
   /** Standard input: bytes read, 0 at the end, -EAGAIN. */
   consoleRead(target: Uint8Array): number;
 
-  /* --- diagnostics ----------------------------------------------------------------------------------- */
+  /* --- diagnostics ---------- */
 
   /** Something a person should know once, such as an unsupported call. */
   report(event: string, detail: string): void;

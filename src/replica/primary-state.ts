@@ -81,7 +81,7 @@ export class PrimaryState {
     return this.#deps.machine.commit.released < this.checkpointer.epoch;
   }
 
-  /* --- epochs ------------------------------------------------------------------------------------- */
+  /* --- epochs ---------- */
 
   #captured(report: CaptureReport): void {
     const { machine, faults, stats, loop } = this.#deps;
@@ -171,7 +171,7 @@ export class PrimaryState {
     }
   }
 
-  /* --- the whole state ------------------------------------------------------------------------------ */
+  /* --- the whole state ---------- */
 
   /** Transfers the whole state to a member, and streams all deltas after it. */
   transfer(member: ReplicaId): void {

@@ -132,7 +132,7 @@ export class Replica {
     this.#step({ kind: 'peerDown', peer });
   }
 
-  /* --- the machine --------------------------------------------------------------------------------- */
+  /* --- the machine ---------- */
 
   #nowMs(): number {
     return this.#deps.loop.nowNs() / 1e6;
@@ -286,7 +286,7 @@ export class Replica {
     this.#deps.post({ type: 'role', role: role.kind, configuration });
   }
 
-  /* --- packets -------------------------------------------------------------------------------------- */
+  /* --- packets ---------- */
 
   #packet(peer: ReplicaId, kind: PacketKind, body: Buffer): void {
     switch (kind) {

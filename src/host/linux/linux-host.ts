@@ -129,7 +129,7 @@ export class LinuxHost implements Lvm {
     if (this.#guest !== null) this.#upcall().ready(stream, events);
   }
 
-  /* --- life -------------------------------------------------------------------------------------- */
+  /* --- life ---------- */
 
   launch(spec: LaunchSpec): number {
     const store = new MemfdStore();
@@ -236,7 +236,7 @@ export class LinuxHost implements Lvm {
     return this.#guest?.hostPid ?? null;
   }
 
-  /* --- trapped calls ----------------------------------------------------------------------------- */
+  /* --- trapped calls ---------- */
 
   #receive(): void {
     const { listener } = this.#live();
@@ -381,7 +381,7 @@ export class LinuxHost implements Lvm {
     return native.syscall(SYS.tgkill, hostPid, target.hostTid, number);
   }
 
-  /* --- memory ------------------------------------------------------------------------------------ */
+  /* --- memory ---------- */
 
   memoryRead(address: GuestAddress, target: Uint8Array): number {
     return this.#guest === null ? E.EFAULT : this.#guest.memory.read(address, target);
@@ -391,7 +391,7 @@ export class LinuxHost implements Lvm {
     return this.#guest === null ? E.EFAULT : this.#guest.memory.write(address, source);
   }
 
-  /* --- stopping and looking ------------------------------------------------------------------------- */
+  /* --- stopping and looking ---------- */
 
   quiesce(): boolean {
     if (this.#guest === null || !this.#threads.stop()) return false;
@@ -435,7 +435,7 @@ export class LinuxHost implements Lvm {
     return this.#live().memory.readForced(address, target);
   }
 
-  /* --- time and chance ---------------------------------------------------------------------------- */
+  /* --- time and chance ---------- */
 
   clock(name: ClockName): number {
     native.clockGettime(CLOCKS[name], this.#timespec);
@@ -455,7 +455,7 @@ export class LinuxHost implements Lvm {
     return this.#options.machine;
   }
 
-  /* --- root --------------------------------------------------------------------------------------- */
+  /* --- root ---------- */
 
   rootStat(path: string): RootStat | number {
     return this.#root.stat(path);
@@ -491,7 +491,7 @@ export class LinuxHost implements Lvm {
     return present(this.#files.get(file), `root file ${file}`);
   }
 
-  /* --- streams and console ---------------------------------------------------------------------------- */
+  /* --- streams and console ---------- */
 
   streamListen(port: number): Handle | number {
     return this.#streams.listen(port);
