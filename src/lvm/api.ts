@@ -241,7 +241,7 @@ export interface Lvm {
   /** Copies into the guest; returns the bytes copied, fewer when memory ends, or -EFAULT. */
   memoryWrite(address: GuestAddress, source: Uint8Array): number;
 
-  /* --- stopping and looking (the paper's exceptions): what checkpoints are made with ----------------- */
+  /* --- stopping and looking (the paper's exceptions): what checkpoints are made with --- */
 
   /**
    * Stops every thread. Calls that threads wait in are withdrawn (`withdrawn`) and asked again.
