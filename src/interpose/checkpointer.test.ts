@@ -52,15 +52,17 @@ function started(): {
   followers: Follower[];
   join: () => void;
   whenCaptured: { act: () => void };
+  room: { isLeft: boolean };
 } {
   const sim = new SimHost();
   const slow = new SlowHost(sim);
   const followers: Follower[] = [];
   const whenCaptured = { act: () => {} };
+  const room = { isLeft: true };
   const checkpointer: Checkpointer = new Checkpointer(
     slow,
     {
-      mayCapture: () => true,
+      mayCapture: () => room.isLeft,
       captured: ({ delta }) => {
         for (const follower of followers) follower.delta(delta);
         delta.release();
@@ -78,7 +80,7 @@ function started(): {
       base.frame.release();
     });
   };
-  return { sim, slow, checkpointer, followers, join, whenCaptured };
+  return { sim, slow, checkpointer, followers, join, whenCaptured, room };
 }
 
 test('who joins gets every epoch after its base, though another is due while that is sent', () => {
@@ -98,4 +100,18 @@ test('who joins gets every epoch after its base, though another is due while tha
   checkpointer.capture();
   assert.equal(followers.length, 3);
   for (const { epochs } of followers) assert.equal(epochs.at(-1), checkpointer.epoch);
+});
+
+test('a full window asks for no alarm, and room in it makes the epoch that is due', () => {
+  const { sim, checkpointer, join, room } = started();
+  join();
+  const before = checkpointer.epoch;
+  room.isLeft = false;
+  sim.advance(SECOND_NS);
+  assert.equal(checkpointer.epoch, before);
+  assert.equal(sim.alarmNs, Infinity);
+  room.isLeft = true;
+  checkpointer.reconsider();
+  assert.equal(checkpointer.epoch, before + 1);
+  assert.ok(sim.alarmNs < Infinity);
 });

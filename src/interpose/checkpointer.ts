@@ -161,10 +161,7 @@ export class Checkpointer extends ForwardingLvm {
 
   /** One epoch ends. False: nothing was captured (the guest is ending). */
   capture(): boolean {
-    return this.#capture(
-      () => ({ delta: this.#write(), base: null }),
-      () => {},
-    );
+    return this.#capture(() => ({ delta: this.#write(), base: null }));
   }
 
   /**
@@ -182,13 +179,13 @@ export class Checkpointer extends ForwardingLvm {
   }
 
   /** One capture, handed on whole before another begins, whatever that brings about. */
-  #capture(write: () => Paused, taken: (base: Base) => void): boolean {
+  #capture(write: () => Paused, taken?: (base: Base) => void): boolean {
     assert(!this.#isCapturing, 'one capture at a time');
     this.#isCapturing = true;
     try {
       const paused = this.#pause(write);
       if (paused === null) return false;
-      if (paused.base !== null) taken(paused.base);
+      if (paused.base !== null) taken?.(paused.base);
     } finally {
       this.#isCapturing = false;
     }
@@ -415,7 +412,9 @@ export class Checkpointer extends ForwardingLvm {
   }
 
   #setAlarm(): void {
-    const own = this.#isProtected ? this.#trigger.deadlineNs(this.#gate.isWaiting) : Infinity;
+    // While none may be captured it is `reconsider` that wakes us, not a time long past.
+    const isWanted = this.#isProtected && this.#host.mayCapture();
+    const own = isWanted ? this.#trigger.deadlineNs(this.#gate.isWaiting) : Infinity;
     this.inner.setAlarm(Math.min(own, this.#clientAlarmNs));
   }
 

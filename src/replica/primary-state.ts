@@ -138,6 +138,7 @@ export class PrimaryState {
   }
 
   #prune(): void {
+    const wasExhausted = this.#pool.isExhausted;
     let lowest = this.checkpointer.epoch;
     for (const stored of this.#streams.values()) if (stored < lowest) lowest = stored;
     for (const [number, delta] of this.#retained) {
@@ -145,6 +146,7 @@ export class PrimaryState {
       delta.release();
       this.#retained.delete(number);
     }
+    if (wasExhausted) this.checkpointer.reconsider();
   }
 
   /** Ships every delta from `from` on, those retained and those to come. */
