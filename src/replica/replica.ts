@@ -410,7 +410,7 @@ export class Replica {
       return DeltaReader.open(frame);
     } catch (error) {
       if (!(error instanceof TardigradeError)) throw error;
-      this.peers.cutOff(peer, error.message);
+      this.peers.cutOff(peer, error.line);
       return null;
     }
   }
