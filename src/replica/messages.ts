@@ -86,6 +86,8 @@ export type SentryCommand =
   | { readonly type: 'configuration'; readonly configuration: ConfigurationView }
   | { readonly type: 'master-reply'; readonly id: number; readonly reply: unknown }
   | { readonly type: 'checkpoint'; readonly id: number; readonly path: string }
+  /** These said that their processes live. */
+  | { readonly type: 'pulses'; readonly replicas: readonly number[] }
   | { readonly type: 'console-input'; readonly bytes: string; readonly isEnd: boolean }
   | { readonly type: 'signal'; readonly number: number }
   | { readonly type: 'stop' };

@@ -100,6 +100,15 @@ export class Replica {
     this.peers.setAddresses(addresses);
   }
 
+  /** Their processes live, though their sentries may be too busy to say anything. */
+  pulses(replicas: readonly number[]): void {
+    for (const id of replicas) {
+      const peer = replicaId(id);
+      // Alive is not enough: what is lost with a connection only a new one makes up for.
+      if (this.peers.isUp(peer)) this.#progress(peer);
+    }
+  }
+
   /** Answer to the request with this sequence number; a repeated request has the same. */
   masterReply(sequence: number, received: unknown): void {
     const request = this.#requests.get(sequence)?.request;

@@ -135,6 +135,9 @@ function main(options: ReplicaOptions): void {
       case 'master-reply':
         replica.masterReply(command.id, command.reply);
         return;
+      case 'pulses':
+        replica.pulses(command.replicas);
+        return;
       case 'checkpoint':
         checkpoint(command.id, command.path);
         return;
