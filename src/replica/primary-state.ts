@@ -19,6 +19,7 @@ import type { Lvm } from '../lvm/api.ts';
 import type { Machine } from '../reconfig/machine.ts';
 import type { Peers } from '../replication/peers.ts';
 import { deltaHead, stateHead } from '../replication/wire.ts';
+import { Backlog } from './backlog.ts';
 import type { EpochStats } from './epoch-stats.ts';
 import { Transfer, type TransferSink } from './transfer.ts';
 
@@ -27,6 +28,12 @@ const PUMP_NS = 500_000;
 const PUMP_CHUNKS = 2;
 /** A joiner's connection holds about this much of a transfer. */
 const JOINER_QUEUE_BYTES = 1 << 20;
+/**
+ * Deltas that wait for acknowledgement, in bytes; beyond it no epoch ends. A guest that writes
+ * faster than they travel gets longer epochs, which carry a page once however often it was written;
+ * with a window of epochs alone it would be ahead by minutes. Half a second at 1 Gbit/s.
+ */
+const BACKLOG_BYTES_MAX = 64 << 20;
 /**
  * The acknowledgement of a delta is due within microseconds: polling is faster than being woken.
  */
@@ -48,8 +55,7 @@ export class PrimaryState {
   readonly checkpointer: Checkpointer;
   readonly #deps: PrimaryDeps;
   readonly #pool = new SlabPool();
-  /** Deltas that some streamed member has not acknowledged. */
-  readonly #retained = new Map<number, SealedDelta>();
+  readonly #backlog = new Backlog(BACKLOG_BYTES_MAX);
   /** Members that get every delta, with what each has acknowledged. */
   readonly #streams = new Map<ReplicaId, Epoch>();
   readonly #transfers = new Map<ReplicaId | 'file', Transfer>();
@@ -67,7 +73,7 @@ export class PrimaryState {
     this.checkpointer = new Checkpointer(
       deps.below,
       {
-        mayCapture: () => deps.machine.commit.mayCapture && !this.#pool.isExhausted,
+        mayCapture: () => this.#mayCapture,
         captured: (report) => this.#captured(report),
       },
       this.#pool,
@@ -75,6 +81,17 @@ export class PrimaryState {
     );
     deps.loop.isSpinning = () =>
       this.#spinUntilNs > 0 && deps.loop.nowNs() < this.#spinUntilNs && this.#isAwaiting;
+  }
+
+  get #mayCapture(): boolean {
+    if (!this.#deps.machine.commit.mayCapture || this.#isFull) return false;
+    for (const transfer of this.#transfers.values()) if (transfer.isBehind) return false;
+    return true;
+  }
+
+  /** As many deltas wait for acknowledgement as may. */
+  get #isFull(): boolean {
+    return this.#pool.isExhausted || this.#backlog.isFull;
   }
 
   get #isAwaiting(): boolean {
@@ -97,7 +114,7 @@ export class PrimaryState {
     faults.at('delta-sent');
     this.#toTransfers(delta, frame);
     if (this.#streams.size > 0) {
-      this.#retained.set(delta.epoch, delta);
+      this.#backlog.add(delta);
       this.#spinUntilNs = loop.nowNs() + SPIN_NS;
     } else delta.release();
     this.#pool.prepare();
@@ -138,22 +155,18 @@ export class PrimaryState {
   }
 
   #prune(): void {
-    const wasExhausted = this.#pool.isExhausted;
+    const wasFull = this.#isFull;
     let lowest = this.checkpointer.epoch;
     for (const stored of this.#streams.values()) if (stored < lowest) lowest = stored;
-    for (const [number, delta] of this.#retained) {
-      if (number > lowest) break;
-      delta.release();
-      this.#retained.delete(number);
-    }
-    if (wasExhausted) this.checkpointer.reconsider();
+    this.#backlog.release(lowest);
+    if (wasFull) this.checkpointer.reconsider();
   }
 
   /** Ships every delta from `from` on, those retained and those to come. */
   stream(member: ReplicaId, from: Epoch): void {
     this.#streams.set(member, epoch(from - 1));
-    for (const [number, delta] of this.#retained) {
-      if (number >= from) this.#ship(member, delta.finish(), this.#deps.machine.commit.chosen);
+    for (const frame of this.#backlog.framesFrom(from)) {
+      this.#ship(member, frame, this.#deps.machine.commit.chosen);
     }
     this.checkpointer.protect();
   }
@@ -194,7 +207,7 @@ export class PrimaryState {
       done(new Error('another checkpoint is being written'));
       return;
     }
-    if (!this.#deps.machine.commit.mayCapture) {
+    if (!this.#mayCapture) {
       done(new Error('the backups are too far behind now; try again'));
       return;
     }
@@ -261,17 +274,18 @@ export class PrimaryState {
   }
 
   #pumpAll(): void {
-    const { machine, host } = this.#deps;
-    if (host.guestPid === null) return;
+    if (this.#deps.host.guestPid === null) return;
     const next = this.#wanted[0];
-    if (next !== undefined && machine.commit.mayCapture) {
+    if (next !== undefined && this.#mayCapture) {
       this.#begin(next, this.#joinerSink(next));
     }
     let isSettling = false;
     for (const transfer of this.#transfers.values()) {
       isSettling = transfer.pump(PUMP_CHUNKS) || isSettling;
     }
-    if (isSettling && machine.commit.mayCapture) this.checkpointer.captureOrRetry();
+    if (isSettling && this.#mayCapture) this.checkpointer.captureOrRetry();
+    // A joiner's connection may have taken what was too much.
+    else this.checkpointer.reconsider();
     this.#schedulePump();
   }
 }

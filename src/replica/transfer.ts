@@ -17,9 +17,18 @@ export interface TransferSink {
   done(last: Epoch): void;
 }
 
+/**
+ * Deltas up to the size that the trigger aims at leave room for pages between them; each larger one
+ * must be followed by as many bytes of pages before the next, or a guest that writes much would
+ * keep its joiner waiting for ever.
+ */
+const DELTA_BYTES_FREE = 4 << 20;
+
 export class Transfer {
   readonly #sink: TransferSink;
   readonly #pages: JoinTransfer;
+  /** Bytes of pages that are due before the next delta. */
+  #owedBytes = 0;
   /** The last chunk has been sent: the next delta makes the state whole. */
   #isSettling = false;
 
@@ -40,7 +49,9 @@ export class Transfer {
     for (let left = chunks; left > 0 && !this.#isSettling && this.#sink.room() > 0; left -= 1) {
       const chunk = this.#pages.next();
       if (chunk === null) break;
-      this.#sink.frame(chunk.finish());
+      const frame = chunk.finish();
+      this.#owedBytes -= frame.length;
+      this.#sink.frame(frame);
       chunk.release();
       this.#isSettling = this.#pages.isDone;
     }
@@ -51,8 +62,14 @@ export class Transfer {
     return this.#isSettling;
   }
 
+  /** No epoch should end now: pages come first. */
+  get isBehind(): boolean {
+    return this.#owedBytes > 0 && !this.#isSettling;
+  }
+
   /** A delta was captured. True: the sink has the whole state with it. */
   delta(frame: Buffer, number: number): boolean {
+    this.#owedBytes = frame.length > DELTA_BYTES_FREE ? frame.length : 0;
     this.#sink.frame(frame);
     if (!this.#isSettling) return false;
     this.#sink.done(epoch(number));
