@@ -424,9 +424,15 @@ export class Checkpointer extends ForwardingLvm {
     this.inner.dropHeap(thread, start, end, value);
   }
 
-  override answerSignal(thread: Tid, target: Tid, number: number, info: Uint8Array): void {
+  override answerSignal(
+    thread: Tid,
+    value: number,
+    target: Tid | null,
+    number: number,
+    info: Uint8Array,
+  ): void {
     if (thread === this.#current) this.#current = null;
-    this.inner.answerSignal(thread, target, number, info);
+    this.inner.answerSignal(thread, value, target, number, info);
   }
 
   /* --- LvmClient: what calls for an epoch ---------- */

@@ -86,12 +86,18 @@ export class ForwardingLvm implements Lvm, LvmClient {
     this.inner.dropHeap(thread, start, end, value);
   }
 
-  answerSignal(thread: Tid, target: Tid, number: number, info: Uint8Array): void {
-    this.inner.answerSignal(thread, target, number, info);
+  answerSignal(
+    thread: Tid,
+    value: number,
+    target: Tid | null,
+    number: number,
+    info: Uint8Array,
+  ): void {
+    this.inner.answerSignal(thread, value, target, number, info);
   }
 
-  signal(thread: Tid, number: number, info: Uint8Array): number {
-    return this.inner.signal(thread, number, info);
+  signal(target: Tid | null, number: number, info: Uint8Array): number {
+    return this.inner.signal(target, number, info);
   }
 
   /* --- Lvm: guest memory ---------------------------------------------------------------------- */
@@ -240,6 +246,10 @@ export class ForwardingLvm implements Lvm, LvmClient {
 
   withdrawn(thread: Tid): void {
     this.client.withdrawn(thread);
+  }
+
+  interrupted(thread: Tid, signal: number): number | null {
+    return this.client.interrupted(thread, signal);
   }
 
   ready(handle: Handle, events: number): void {

@@ -22,12 +22,19 @@ import { factories } from './kinds.ts';
 import { GuestFault, GuestMemory } from './memory.ts';
 import type { NetStack } from './net/net-stack.ts';
 import { Objects } from './object.ts';
-import type { Outcome } from './outcome.ts';
+import type { Outcome, SendSignal } from './outcome.ts';
 import type { Process } from './process.ts';
+import { interruption } from './signal/interruption.ts';
 import { createState, KernelState } from './state.ts';
 import { entries } from './table.ts';
 import { Task } from './task.ts';
 import { Deadlines } from './time/deadlines.ts';
+
+/** A signal that a call brings upon its caller, such as SIGPIPE. */
+interface OwnSignal {
+  readonly number: number;
+  readonly info: Uint8Array;
+}
 
 /** How a guest is set up; from the command line. */
 export interface KernelOptions {
@@ -51,8 +58,11 @@ export class Kernel implements LvmClient {
   /** Told when the guest is gone. */
   onExited: (status: ExitStatus) => void = () => {};
   readonly #runnable: Task[] = [];
-  /** The task whose handler runs, and signals that wait for its end. */
+  /** The task whose handler runs. */
   #running: Task | null = null;
+  /** The signal that ends the running task's call with it. */
+  #ownSignal: OwnSignal | null = null;
+  /** Signals of the running handler that wait for its end. */
   readonly #afterCall: (() => void)[] = [];
   #ended: ExitStatus | null = null;
 
@@ -147,6 +157,14 @@ export class Kernel implements LvmClient {
     task.state = 'withdrawn';
   }
 
+  interrupted(thread: Tid, signal: number): number | null {
+    const task = this.task(thread);
+    const end = interruption(task, signal);
+    if (end === null) this.withdrawn(thread);
+    else task.endCall();
+    return end;
+  }
+
   ready(handle: Handle, events: number): void {
     this.state.streamReady(handle, events);
     this.#runWoken();
@@ -213,23 +231,32 @@ export class Kernel implements LvmClient {
   }
 
   /**
-   * Sends a signal on behalf of the kernel (SIGPIPE, timers). To the task whose handler runs it
-   * goes after the call is answered: before, it would interrupt the call.
+   * Sends a signal on behalf of the kernel (SIGPIPE, timers), to a task or to the process (null). A
+   * task whose handler runs gets it with the end of its call, as Linux does it.
    */
-  signal(target: Task, number: number, info: Uint8Array): void {
+  signal(target: Task | null, number: number, info: Uint8Array): void {
+    if (this.#running !== null && this.#running === target && this.#ownSignal === null) {
+      this.#ownSignal = { number, info };
+      return;
+    }
     const send = () => {
-      if (this.tasks.get(target.tid) === target) this.lvm.signal(target.tid, number, info);
+      if (target === null) this.lvm.signal(null, number, info);
+      else if (this.tasks.get(target.tid) === target) this.lvm.signal(target.tid, number, info);
     };
-    if (this.#running === target) this.#afterCall.push(send);
-    else send();
+    if (this.#running === null) send();
+    else this.#afterCall.push(send);
   }
 
   #finish(task: Task, outcome: Outcome): void {
+    const own = this.#ownSignal;
+    this.#ownSignal = null;
     if (typeof outcome === 'number') {
       task.endCall();
-      this.lvm.answer(task.tid, outcome);
+      if (own === null) this.lvm.answer(task.tid, outcome);
+      else this.lvm.answerSignal(task.tid, outcome, task.tid, own.number, own.info);
       return;
     }
+    if (own !== null) this.#afterCall.push(() => this.signal(task, own.number, own.info));
     switch (outcome.kind) {
       case 'blocked':
         task.armDeadline();
@@ -263,11 +290,15 @@ export class Kernel implements LvmClient {
         return;
       case 'signal':
         task.endCall();
-        this.lvm.answerSignal(task.tid, outcome.target.tid, outcome.number, outcome.info);
+        this.#answerSignal(task, outcome);
         return;
       case 'gone':
         return;
     }
+  }
+
+  #answerSignal(task: Task, { target, number, info }: SendSignal): void {
+    this.lvm.answerSignal(task.tid, 0, target?.tid ?? null, number, info);
   }
 
   /** Runs the handlers of woken tasks again; those that they wake follow in the same round. */

@@ -89,14 +89,20 @@ export class SkeletonHost implements Lvm {
   }
 
   /** Have the thread that waits send the signal by itself, and end its call with 0. */
-  answerSignal(_thread: Tid, _target: Tid, _number: number, _info: Uint8Array): void {
+  answerSignal(
+    _thread: Tid,
+    _value: number,
+    _target: Tid | null,
+    _number: number,
+    _info: Uint8Array,
+  ): void {
     refuse('answerSignal');
   }
 
   /**
    * Queue the signal to the thread with its siginfo, as rt_tgsigqueueinfo(2) does; -ESRCH if gone.
    */
-  signal(_thread: Tid, _number: number, _info: Uint8Array): number {
+  signal(_target: Tid | null, _number: number, _info: Uint8Array): number {
     return refuse('signal');
   }
 

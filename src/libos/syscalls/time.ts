@@ -241,7 +241,6 @@ const READ_CLOCK =
   "reads the machine's clock into the guest's memory; a time namespace carries the offset on " +
   'another machine';
 const SET_CLOCK = "the machine's clock is not the guest's to set";
-const NO_REMAINDER = 'the remaining time is not told when a signal ends it';
 const CPU_TIMERS = 'no timers that run with the processor';
 
 export const timeRows: readonly Row[] = [
@@ -249,8 +248,8 @@ export const timeRows: readonly Row[] = [
   nativeRow('clock_getres', READ_CLOCK),
   nativeRow('gettimeofday', READ_CLOCK),
   nativeRow('time', READ_CLOCK),
-  partial('nanosleep', sysNanosleep, NO_REMAINDER),
-  partial('clock_nanosleep', sysClockNanosleep, NO_REMAINDER),
+  full('nanosleep', sysNanosleep),
+  full('clock_nanosleep', sysClockNanosleep),
   full('timerfd_create', sysTimerfdCreate),
   full('timerfd_settime', sysTimerfdSettime),
   full('timerfd_gettime', sysTimerfdGettime),
