@@ -17,6 +17,7 @@ import {
   WALL,
   WNOHANG,
 } from '../abi/ptrace.ts';
+import { SYS } from '../abi/syscalls.ts';
 import { assert } from '../base/assert.ts';
 import { type Arena, allocateArena, ptrace, ptraceBytes, waitpid } from '../ffi/native.ts';
 
@@ -253,12 +254,24 @@ function setIovec(memory: Arena, sizeBytes: number): void {
 }
 
 /**
+ * rt_sigtimedwait without a timeout ends with EINTR when its thread is stopped: unlike other calls,
+ * Linux does not make it again, though no signal came.
+ */
+export function isEndedWait(registers: Buffer): boolean {
+  return (
+    registers.readBigInt64LE(REG.orig_rax) === BigInt(SYS.rt_sigtimedwait) &&
+    registers.readBigInt64LE(REG.rax) === BigInt(E.EINTR) &&
+    registers.readBigInt64LE(REG.rdx) === 0n
+  );
+}
+
+/**
  * Makes registers of a thread that was stopped inside a system call such that it makes the call
  * again when it is brought back elsewhere; on this machine Linux would do the same by itself.
  */
 export function restartCall(registers: Buffer): void {
   if (registers.readBigInt64LE(REG.orig_rax) < 0n) return;
-  if (!ERESTART.includes(registers.readBigInt64LE(REG.rax))) return;
+  if (!ERESTART.includes(registers.readBigInt64LE(REG.rax)) && !isEndedWait(registers)) return;
   const rip = registers.readBigUInt64LE(REG.rip) - SYSCALL_INSTRUCTION_BYTES;
   registers.writeBigUInt64LE(rip, REG.rip);
   registers.writeBigInt64LE(registers.readBigInt64LE(REG.orig_rax), REG.rax);

@@ -41,9 +41,7 @@ export class Listener {
     this.#pollfd.writeInt32LE(this.fd, 0);
     this.#pollfd.writeInt16LE(POLLIN, 4);
     this.#pollfd.writeInt16LE(0, 6);
-    return (
-      os.poll(this.#pollfd, 1, timeoutMs) > 0 && (this.#pollfd.readInt16LE(6) & POLLIN) !== 0
-    );
+    return os.poll(this.#pollfd, 1, timeoutMs) > 0 && (this.#pollfd.readInt16LE(6) & POLLIN) !== 0;
   }
 
   /**

@@ -31,6 +31,14 @@ const isWatched = (region: HostRegion): boolean => !(region.shared && region.bac
 const isWritable = (region: HostRegion): boolean =>
   (region.protection & PROT.WRITE) !== 0 && isWatched(region);
 
+/** How shared anonymous memory, which is a file to Linux, shows in /proc/PID/maps. */
+const SHARED_ANONYMOUS = '/dev/zero (deleted)';
+
+function backingOf({ name, backed }: MemoryRegion): Backing {
+  if (name.startsWith(`/memfd:${IMAGE_NAME}`)) return 'image';
+  return backed && name !== SHARED_ANONYMOUS ? 'file' : 'zeros';
+}
+
 export interface AddressSpaceOptions {
   readonly hostPid: number;
   readonly written: WrittenPages;
@@ -165,9 +173,9 @@ export class AddressSpace {
 
   #read(): HostRegion[] {
     return readMaps(this.#hostPid).map((region) => {
-      const isImage = region.name.startsWith(`/memfd:${IMAGE_NAME}`);
-      const backing = isImage ? 'image' : region.backed ? 'file' : 'zeros';
-      return { ...region, backing, name: this.#nameFor(region, backing) };
+      const backing = backingOf(region);
+      const backed = backing !== 'zeros';
+      return { ...region, backing, backed, name: this.#nameFor(region, backing) };
     });
   }
 

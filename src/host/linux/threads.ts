@@ -8,7 +8,7 @@ import { PTRACE_EVENT, PTRACE_O, REG, REGISTERS_BYTES } from '../../abi/ptrace.t
 import type { SYS } from '../../abi/syscalls.ts';
 import { assert, present } from '../../base/assert.ts';
 import type { Tid } from '../../base/ids.ts';
-import { endCall, restartCall, Tracee, TraceeGone } from '../../guest/tracee.ts';
+import { endCall, isEndedWait, restartCall, Tracee, TraceeGone } from '../../guest/tracee.ts';
 import type { ProcessContext, ThreadContext } from '../../lvm/api.ts';
 import type { Listener } from '../../sandbox/listener.ts';
 import { INJECT_OPTIONS, Injector } from './injector.ts';
@@ -39,7 +39,9 @@ export class HostThread {
   context(): ThreadContext {
     const { tracee } = this;
     tracee.registers(this.#registers);
+    const mustRestart = isEndedWait(this.#registers);
     restartCall(this.#registers);
+    if (mustRestart) tracee.setRegisters(this.#registers);
     const state = tracee.extendedState();
     if (this.#extendedState.length !== state.length) {
       this.#extendedState = Buffer.alloc(state.length);

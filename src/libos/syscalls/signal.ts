@@ -110,7 +110,7 @@ export const signalRows: readonly Row[] = [
   nativeRow('rt_sigsuspend', 'waits with a mask of its own; asked again when it is brought back'),
   nativeRow(
     'rt_sigtimedwait',
-    'waits for pending signals; a checkpoint may end it with EINTR, as any signal may',
+    'waits for pending signals; with a timeout a checkpoint may end it with EINTR, as signals may',
   ),
   nativeRow('pause', 'waits for a signal; asked again when it is brought back'),
   full('kill', sysKill),
