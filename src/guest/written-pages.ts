@@ -22,6 +22,8 @@ import { allocateArena, close, ioctl, open } from '../ffi/native.ts';
 import type { PageVisitor } from '../lvm/api.ts';
 
 const VECTOR_LENGTH = 4096;
+/** Linux may say of a page that was never touched, next to one that was, that it was written. */
+const THERE = PAGE_IS.PRESENT | PAGE_IS.SWAPPED;
 const vector = allocateArena(VECTOR_LENGTH * PAGE_REGION_BYTES);
 
 export class WrittenPages {
@@ -66,20 +68,19 @@ export class WrittenPages {
   take(start: number, end: number, visit: PageVisitor): void {
     const flags = PM_SCAN.WP_MATCHING | PM_SCAN.CHECK_WPASYNC;
     const inverted = PAGE_IS.FILE | PAGE_IS.PFNZERO;
-    this.#scan(start, end, flags, inverted, PAGE_IS.WRITTEN | inverted, 0n, visit);
+    this.#scan(start, end, flags, inverted, PAGE_IS.WRITTEN | inverted, THERE, visit);
   }
 
   /** The same for one shared mapping, whose pages all belong to a file. */
   takeShared(start: number, end: number, visit: PageVisitor): void {
     const flags = PM_SCAN.WP_MATCHING | PM_SCAN.CHECK_WPASYNC;
-    this.#scan(start, end, flags, 0n, PAGE_IS.WRITTEN, 0n, visit);
+    this.#scan(start, end, flags, 0n, PAGE_IS.WRITTEN, THERE, visit);
   }
 
   /** Pages of a range that are the process's own (not those of a file behind it, not zero). */
   populated(start: number, end: number, isShared: boolean, visit: PageVisitor): void {
     const inverted = isShared ? PAGE_IS.PFNZERO : PAGE_IS.FILE | PAGE_IS.PFNZERO;
-    const any = PAGE_IS.PRESENT | PAGE_IS.SWAPPED;
-    this.#scan(start, end, 0n, inverted, inverted, any, visit);
+    this.#scan(start, end, 0n, inverted, inverted, THERE, visit);
   }
 
   #scan(
