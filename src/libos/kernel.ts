@@ -4,6 +4,7 @@
  * A call's way: trapped -> #run -> handler (syscalls/) -> objects -> Outcome -> #finish -> Lvm.
  */
 import { E } from '../abi/errno.ts';
+import { AT } from '../abi/fs.ts';
 import { syscallName } from '../abi/syscalls.ts';
 import { assert, present } from '../base/assert.ts';
 import { type Handle, pid, type Tid } from '../base/ids.ts';
@@ -133,7 +134,10 @@ export class Kernel implements LvmClient {
     const process = this.state.process;
     process.setHeap(heap);
     assert(process.pid === pid(first), 'the first thread has the id of the process');
-    this.addTask(process, first, process.argv[0] ?? '');
+    const task = this.addTask(process, first, process.argv[0] ?? '');
+    // Without links, as /proc/self/exe shows it: a loader finds $ORIGIN by it.
+    const program = this.fs.walkTo(task, AT.FDCWD, process.executable, { follow: true });
+    if (typeof program !== 'number') process.executable = program.path();
   }
 
   trapped(call: TrappedCall): void {
