@@ -253,7 +253,7 @@ export class Checkpointer extends ForwardingLvm {
       (handle) => writer.handleRemove(handle),
     );
     for (const stream of [1, 2] as const) {
-      const offset = this.#gate.consoleReleased(stream);
+      const offset = this.#gate.consoleDelivered(stream);
       if (offset > 0) writer.consoleReleased(stream, offset);
     }
     this.#gate.visitConsole((stream, offset, bytes) => writer.console(stream, offset, bytes));
@@ -296,7 +296,7 @@ export class Checkpointer extends ForwardingLvm {
       () => {},
     );
     for (const stream of [1, 2] as const) {
-      writer.consoleReleased(stream, this.#gate.consoleReleased(stream));
+      writer.consoleReleased(stream, this.#gate.consoleDelivered(stream));
     }
     this.#gate.visitAllConsole((stream, offset, bytes) => writer.console(stream, offset, bytes));
     return { frame: writer.seal(), epoch: this.#epoch, regions };
@@ -384,6 +384,10 @@ export class Checkpointer extends ForwardingLvm {
     return this.#gate.console(stream, source);
   }
 
+  override consoleDelivered(stream: 1 | 2): number {
+    return this.#gate.consoleDelivered(stream);
+  }
+
   override setAlarm(deadlineNs: number): void {
     this.#clientAlarmNs = deadlineNs;
     this.#setAlarm();
@@ -447,6 +451,7 @@ export class Checkpointer extends ForwardingLvm {
 
   override ready(handle: Handle, events: number): void {
     if (handle === 0) {
+      if (events & READY.out) this.#gate.consoleReady();
       this.client.ready(handle, events);
       return;
     }

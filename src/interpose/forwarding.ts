@@ -226,6 +226,10 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.consoleWrite(stream, source);
   }
 
+  consoleDelivered(stream: 1 | 2): number {
+    return this.inner.consoleDelivered(stream);
+  }
+
   consoleRead(target: Uint8Array): number {
     return this.inner.consoleRead(target);
   }

@@ -163,9 +163,8 @@ export class Tracer extends ForwardingLvm {
 
   override signal(target: Tid | null, number: number, info: Uint8Array): number {
     const result = this.inner.signal(target, number, info);
-    this.#write(
-      `[${target ?? 'process'}] --- signal ${number} --- ${result < 0 ? resultText(result) : ''}`.trim(),
-    );
+    const failure = result < 0 ? ` ${resultText(result)}` : '';
+    this.#write(`[${target ?? 'process'}] --- signal ${number} ---${failure}`);
     return result;
   }
 

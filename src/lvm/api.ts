@@ -317,6 +317,11 @@ export interface Lvm {
 
   /** Standard output (1) or error (2); bytes taken or -EAGAIN. */
   consoleWrite(stream: 1 | 2, source: Uint8Array): number;
+  /**
+   * How many of the bytes that `consoleWrite` took here have reached whoever reads them, who will
+   * not lose them when this process dies. `ready` of handle 0 tells of more.
+   */
+  consoleDelivered(stream: 1 | 2): number;
   /** Standard input: bytes read, 0 at the end, -EAGAIN. */
   consoleRead(target: Uint8Array): number;
 
@@ -337,8 +342,8 @@ export interface LvmClient {
    */
   withdrawn(thread: Tid): void;
   /**
-   * A signal that it does not block is about to interrupt the thread's unanswered call. Returns what
-   * the call ends with, or null: it is made again, as after `withdrawn`.
+   * A signal that it does not block is about to interrupt the thread's unanswered call. Returns
+   * what the call ends with, or null: it is made again, as after `withdrawn`.
    */
   interrupted(thread: Tid, signal: number): number | null;
   /** A stream, listener or the console (handle 0) became ready: READY bits, edge-triggered. */

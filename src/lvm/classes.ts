@@ -73,6 +73,7 @@ export const callClasses: { readonly [Call in keyof Lvm]: CallClass } = {
   streamClose: 'output',
 
   consoleWrite: 'output',
+  consoleDelivered: 'input',
   consoleRead: 'input',
 
   // For the operator, not for the guest's clients: may be said twice, or lost.

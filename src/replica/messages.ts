@@ -87,6 +87,8 @@ export type SentryCommand =
   | { readonly type: 'master-reply'; readonly id: number; readonly reply: unknown }
   | { readonly type: 'checkpoint'; readonly id: number; readonly path: string }
   | { readonly type: 'console-input'; readonly bytes: string; readonly isEnd: boolean }
+  /** The supervisor has a stream's output up to `offset`. */
+  | { readonly type: 'console-delivered'; readonly stream: 1 | 2; readonly offset: number }
   | { readonly type: 'signal'; readonly number: number }
   | { readonly type: 'stop' };
 

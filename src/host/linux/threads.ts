@@ -59,7 +59,7 @@ export class HostThread {
 
 export class Threads {
   readonly injector = new Injector();
-  /** Called when a thread is about to be stopped: what it asked and nobody received is withdrawn. */
+  /** Called when a thread is about to be stopped: what it asked, if not received, is withdrawn. */
   onStopped: () => void = () => {};
   readonly #byHost = new Map<number, HostThread>();
   readonly #byGuest = new Map<Tid, HostThread>();

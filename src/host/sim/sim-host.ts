@@ -494,6 +494,10 @@ export class SimHost implements Lvm {
     return this.console.write(stream, source);
   }
 
+  consoleDelivered(stream: 1 | 2): number {
+    return this.console.delivered(stream);
+  }
+
   consoleRead(target: Uint8Array): number {
     return this.console.read(target);
   }

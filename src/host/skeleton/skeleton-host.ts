@@ -253,6 +253,11 @@ export class SkeletonHost implements Lvm {
     return refuse('consoleWrite');
   }
 
+  /** Count the bytes of a console stream that are safe with whoever reads them. */
+  consoleDelivered(_stream: 1 | 2): number {
+    return refuse('consoleDelivered');
+  }
+
   /** Read what was typed, without waiting. */
   consoleRead(_target: Uint8Array): number {
     return refuse('consoleRead');
