@@ -315,7 +315,7 @@ export class LinuxHost implements Lvm {
       }
     }
     guest.space.called(taken.thread.number, taken.thread.args);
-    if (taken.thread.number === SYS.exit) this.#threads.remove(taken.thread);
+    if (taken.thread.number === SYS.exit) this.#threads.leave(taken.thread);
     guest.listener.continue(taken.id);
   }
 
@@ -417,7 +417,7 @@ export class LinuxHost implements Lvm {
   /* --- stopping and looking ---------- */
 
   quiesce(): boolean {
-    if (this.#guest === null || !this.#threads.stop()) return false;
+    if (this.#guest === null || !this.#threads.stop(this.#guest.hostPid)) return false;
     for (const thread of this.#threads.all()) {
       if (thread.notification === 0n) continue;
       thread.notification = 0n;

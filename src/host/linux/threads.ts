@@ -5,9 +5,10 @@
 
 import { E } from '../../abi/errno.ts';
 import { PTRACE_EVENT, PTRACE_O, REG, REGISTERS_BYTES } from '../../abi/ptrace.ts';
-import type { SYS } from '../../abi/syscalls.ts';
+import { SYS } from '../../abi/syscalls.ts';
 import { assert, present } from '../../base/assert.ts';
 import type { Tid } from '../../base/ids.ts';
+import * as native from '../../ffi/native.ts';
 import { endCall, isEndedWait, restartCall, Tracee, TraceeGone } from '../../guest/tracee.ts';
 import type { ProcessContext, ThreadContext } from '../../lvm/api.ts';
 import type { Listener } from '../../sandbox/listener.ts';
@@ -15,6 +16,9 @@ import { INJECT_OPTIONS, Injector } from './injector.ts';
 
 /** Looks at a clone before asking; each takes a microsecond or so. */
 const CLONE_POLLS = 20_000;
+/** A millisecond each; exiting takes microseconds, unless the machine is overloaded. */
+const LEAVING_NAPS_MAX = 1_000;
+const NOTHING = Buffer.alloc(0);
 
 export class HostThread {
   readonly tid: Tid;
@@ -61,6 +65,7 @@ export class Threads {
   readonly injector = new Injector();
   /** Called when a thread is about to be stopped: what it asked, if not received, is withdrawn. */
   onStopped: () => void = () => {};
+  #leaving: number[] = [];
   readonly #byHost = new Map<number, HostThread>();
   readonly #byGuest = new Map<Tid, HostThread>();
 
@@ -71,9 +76,26 @@ export class Threads {
     return thread;
   }
 
-  remove(thread: HostThread): void {
+  /** The thread is about to make exit(2), its last call. */
+  leave(thread: HostThread): void {
     this.#byHost.delete(thread.hostTid);
     this.#byGuest.delete(thread.tid);
+    this.#leaving.push(thread.hostTid);
+  }
+
+  /**
+   * Waits until the threads that left are gone: with its last breath a thread clears its id in the
+   * guest's memory and wakes who joins it. A state taken before would keep the joiner waiting.
+   */
+  #awaitLeaving(hostPid: number): void {
+    if (this.#leaving.length === 0) return;
+    const isThere = (hostTid: number) => native.syscall(SYS.tgkill, hostPid, hostTid, 0) === 0;
+    let left = this.#leaving;
+    for (let naps = 0; left.length > 0 && naps < LEAVING_NAPS_MAX; naps += 1) {
+      left = left.filter(isThere);
+      if (left.length > 0) native.poll(NOTHING, 0, 1);
+    }
+    this.#leaving = left;
   }
 
   ofHost(hostTid: number): HostThread | undefined {
@@ -97,8 +119,9 @@ export class Threads {
   }
 
   /** Stops all; false if the guest ended meanwhile (then none is left stopped by us). */
-  stop(): boolean {
+  stop(hostPid: number): boolean {
     this.onStopped();
+    this.#awaitLeaving(hostPid);
     const seized: HostThread[] = [];
     try {
       for (const thread of this.all()) {
