@@ -30,7 +30,7 @@ export const RESPONSE = { bytes: 24, id: 0, value: 8, error: 16, flags: 20 } as 
 export const ADDFD = { bytes: 24, id: 0, flags: 8, srcfd: 12, newfd: 16, newfdFlags: 20 } as const;
 
 /** Offsets in struct seccomp_data, which the filter reads. */
-export const SECCOMP_DATA = { number: 0, arch: 4 } as const;
+export const SECCOMP_DATA = { number: 0, arch: 4, firstArgument: 16 } as const;
 export const AUDIT_ARCH_X86_64 = 0xc000_003e;
 /** Numbers of the x32 ABI have this bit. */
 export const X32_SYSCALL_BIT = 0x4000_0000;

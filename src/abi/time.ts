@@ -17,6 +17,11 @@ export const CLOCK = {
   tai: 11,
 } as const;
 
+/** Clock ids below 0: the inverted id of a process or thread, shifted, with these bits. */
+export const CPU_CLOCK = { which: 3, descriptor: 3, thread: 4, idShift: 3 } as const;
+/** The low bits of an id: all processor time, user and system. */
+export const CPU_CLOCK_ALL = 2;
+
 export const TIMER_ABSTIME = 1;
 
 export const TFD = {

@@ -204,7 +204,7 @@ test('on a real disk: private, whole, and without leftovers', () => {
     assert.throws(() => readCheckpoint(files, path, again), { code: 'format' });
     assert.throws(() => readCheckpoint(files, folder, new Image(new MemoryPageStore())), {
       code: 'usage',
-      message: /not a regular file/,
+      message: /it is a directory/,
     });
     assert.throws(() => writeCheckpoint(files, join(folder, 'no/file'), image, world.pool), {
       code: 'service',

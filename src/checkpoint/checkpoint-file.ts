@@ -12,7 +12,7 @@ import { type Epoch, epoch } from '../base/ids.ts';
 import { DeltaReader } from './delta-reader.ts';
 import { DeltaWriter, NO_PARENT } from './delta-writer.ts';
 import type { CheckpointFiles } from './files.ts';
-import { decodeHeader, formatError, HEADER_BYTES } from './format.ts';
+import { decodeHeader, formatError, HEADER_BYTES, OTHER_VERSION } from './format.ts';
 import type { Image } from './image.ts';
 import { imageFrames } from './image-frames.ts';
 import { FILE_FRAMES_MAX } from './limits.ts';
@@ -233,7 +233,9 @@ class FileScan {
     } catch (error) {
       if (!(error instanceof TardigradeError) || error.code !== 'format') throw error;
       const where = `${this.#path}: frame ${place.index} at offset ${place.offset}`;
-      throw formatError(`${where}: ${error.message}`, 'use another checkpoint file', error);
+      const isOther = error.remedy === OTHER_VERSION;
+      const remedy = isOther ? OTHER_VERSION : 'use another checkpoint file';
+      throw formatError(`${where}: ${error.message}`, remedy, error);
     }
   }
 

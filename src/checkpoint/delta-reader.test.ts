@@ -187,7 +187,9 @@ test('another version is named, and what to do about it', () => {
   frame.writeUInt16LE(FORMAT_VERSION + 1, 8);
   assert.throws(() => DeltaReader.open(frame), {
     code: 'format',
-    message: new RegExp(`format ${FORMAT_VERSION + 1}, and only format ${FORMAT_VERSION} is known`),
+    message: new RegExp(
+      `version ${FORMAT_VERSION + 1} of the checkpoint format, only ${FORMAT_VERSION} is known`,
+    ),
     remedy: /version of tardigrade/,
   });
 });

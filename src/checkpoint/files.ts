@@ -49,6 +49,7 @@ export function nodeFiles(owner: string): CheckpointFiles {
     openRead: (path) => openSync(path, 'r'),
     size(fd) {
       const stat = fstatSync(fd);
+      if (stat.isDirectory()) throw new Error('it is a directory');
       if (!stat.isFile()) throw new Error('not a regular file');
       return stat.size;
     },

@@ -95,6 +95,9 @@ export interface FrameHeader {
 
 const DAMAGED = 'it was damaged on its way or on disk: use another copy';
 
+/** Remedy for what another version wrote. */
+export const OTHER_VERSION = 'use the version of tardigrade that wrote it';
+
 /** `what` is wrong with bytes that should have been a frame or file. */
 export function formatError(what: string, remedy = DAMAGED, cause?: unknown): TardigradeError {
   return new TardigradeError('format', what, remedy, cause);
@@ -169,8 +172,8 @@ function parseHeader(bytes: Buffer): FrameHeader {
   const version = bytes.readUInt16LE(8);
   if (version !== FORMAT_VERSION) {
     throw formatError(
-      `this has checkpoint format ${version}, and only format ${FORMAT_VERSION} is known here`,
-      'use the version of tardigrade that wrote it',
+      `this has version ${version} of the checkpoint format, only ${FORMAT_VERSION} is known here`,
+      OTHER_VERSION,
     );
   }
   const kind = KINDS[bytes[16] as number] ?? null;

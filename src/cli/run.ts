@@ -4,10 +4,11 @@
  * given back: processes, sockets, the name.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TardigradeError } from '../base/errors.ts';
-import { decodeHeader, HEADER_BYTES } from '../checkpoint/format.ts';
+import { nodeFiles } from '../checkpoint/files.ts';
+import { describe as describeCheckpoint } from '../checkpoint/inspect.ts';
 import type { ReplicaOptions } from '../replica/messages.ts';
 import type { AdminRequest } from './admin-protocol.ts';
 import { AdminServer } from './admin-server.ts';
@@ -81,32 +82,9 @@ function prepare(
     return resolveProgram({ root, cwd, name, args, path: pathOf(env) });
   }
   checkDirectory(root, '/');
-  checkCheckpoint(origin.path);
+  // All of it, before anything is started for nothing.
+  describeCheckpoint(nodeFiles(String(process.pid)), origin.path);
   return { program: origin.path, argv: [] };
-}
-
-/** Whether a file can be a checkpoint; the replica that restores it checks all of it. */
-function checkCheckpoint(path: string): void {
-  const head = Buffer.alloc(HEADER_BYTES);
-  let size: number;
-  try {
-    const fd = openSync(path, 'r');
-    try {
-      size = readSync(fd, head, 0, HEADER_BYTES, 0);
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const remedy = 'give a file that `tardigrade checkpoint` wrote';
-    throw new TardigradeError('format', `${path} can't be read (${code})`, remedy, error);
-  }
-  try {
-    decodeHeader(head.subarray(0, size));
-  } catch (error) {
-    if (!(error instanceof TardigradeError)) throw error;
-    throw new TardigradeError('format', `${path}: ${error.message}`, error.remedy, error);
-  }
 }
 
 async function supervise(

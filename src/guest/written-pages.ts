@@ -22,7 +22,6 @@ import { allocateArena, close, ioctl, open } from '../ffi/native.ts';
 import type { PageVisitor } from '../lvm/api.ts';
 
 const VECTOR_LENGTH = 4096;
-/** Linux may say of a page that was never touched, next to one that was, that it was written. */
 const THERE = PAGE_IS.PRESENT | PAGE_IS.SWAPPED;
 const vector = allocateArena(VECTOR_LENGTH * PAGE_REGION_BYTES);
 
@@ -63,7 +62,8 @@ export class WrittenPages {
   /**
    * Reports the pages of the private mappings in a range written since the last call, and watches
    * them again. All mappings in the range are watched. A page of a file that was only read is not
-   * "written", though a copy of it is.
+   * "written", though a copy of it is; nor is one that isn't there, though Linux says so of all
+   * that was mapped since (a thread's stack is 8 MiB of it).
    */
   take(start: number, end: number, visit: PageVisitor): void {
     const flags = PM_SCAN.WP_MATCHING | PM_SCAN.CHECK_WPASYNC;
@@ -71,13 +71,19 @@ export class WrittenPages {
     this.#scan(start, end, flags, inverted, PAGE_IS.WRITTEN | inverted, THERE, visit);
   }
 
-  /** The same for one shared mapping, whose pages all belong to a file. */
+  /**
+   * The same for one shared mapping, whose pages all belong to a file; what isn't there may have
+   * been written and swapped out.
+   */
   takeShared(start: number, end: number, visit: PageVisitor): void {
     const flags = PM_SCAN.WP_MATCHING | PM_SCAN.CHECK_WPASYNC;
-    this.#scan(start, end, flags, 0n, PAGE_IS.WRITTEN, THERE, visit);
+    this.#scan(start, end, flags, 0n, PAGE_IS.WRITTEN, 0n, visit);
   }
 
-  /** Pages of a range that are the process's own (not those of a file behind it, not zero). */
+  /**
+   * Pages of a range that are the process's own (not those of a file behind it, not zero). It may
+   * run, and so may have ended just now: then it has none.
+   */
   populated(start: number, end: number, isShared: boolean, visit: PageVisitor): void {
     const inverted = isShared ? PAGE_IS.PFNZERO : PAGE_IS.FILE | PAGE_IS.PFNZERO;
     this.#scan(start, end, 0n, inverted, inverted, THERE, visit);
@@ -105,7 +111,9 @@ export class WrittenPages {
     argument.writeBigUInt64LE(PAGE_IS.PRESENT, PM_SCAN_ARG.returnMask);
     for (let from = start; from < end; ) {
       writeWord(argument, PM_SCAN_ARG.start, from);
-      const count = check('PAGEMAP_SCAN', ioctl(this.#pagemap, PAGEMAP_SCAN, argument));
+      const result = ioctl(this.#pagemap, PAGEMAP_SCAN, argument);
+      if (result === E.ESRCH && flags === 0n) return;
+      const count = check('PAGEMAP_SCAN', result);
       for (let index = 0; index < count; index += 1) {
         const at = index * PAGE_REGION_BYTES;
         const first = readWord(vector.bytes, at);

@@ -78,6 +78,8 @@ export class Checkpointer extends ForwardingLvm {
   /** The thread whose call is being reported, until it is answered. */
   #current: Tid | null = null;
   #isEnded = false;
+  /** From a capture's beginning until all that it made has been handed on. */
+  #isCapturing = false;
 
   constructor(inner: Lvm, host: CheckpointerHost, pool: SlabPool, faults: FaultPlan) {
     super(inner);
@@ -149,27 +151,47 @@ export class Checkpointer extends ForwardingLvm {
     }
   }
 
-  /** The window has room again. */
+  /**
+   * The window has room again. Not while a capture is handed on: those who follow must get every
+   * epoch, in order.
+   */
   reconsider(): void {
-    this.#consider();
+    if (!this.#isCapturing) this.#consider();
   }
 
   /** One epoch ends. False: nothing was captured (the guest is ending). */
   capture(): boolean {
-    return this.#pause((): Paused => ({ delta: this.#write(), base: null })) !== null;
+    return this.#capture(() => ({ delta: this.#write(), base: null }));
   }
 
   /**
    * An epoch ends, and the whole state but for the pages is taken in the same pause, for somebody
-   * who joins: every delta from the next one on is theirs too. Null: the guest is ending.
+   * who joins. `taken` gets it behind the delta of its epoch and before any later one: every delta
+   * that is captured from then on is theirs too. False: the guest is ending.
    */
-  captureBase(): Base | null {
-    const paused = this.#pause((): Paused => {
+  captureBase(taken: (base: Base) => void): boolean {
+    const write = (): Paused => {
       if (!this.#isProtected) return { delta: null, base: this.#writeFirstBase() };
       const delta = this.#write();
       return { delta, base: this.#writeBase(new DeltaHistory()) };
-    });
-    return paused?.base ?? null;
+    };
+    return this.#capture(write, taken);
+  }
+
+  /** One capture, handed on whole before another begins, whatever that brings about. */
+  #capture(write: () => Paused, taken?: (base: Base) => void): boolean {
+    assert(!this.#isCapturing, 'one capture at a time');
+    this.#isCapturing = true;
+    try {
+      const paused = this.#pause(write);
+      if (paused === null) return false;
+      if (paused.base !== null) taken?.(paused.base);
+    } finally {
+      this.#isCapturing = false;
+    }
+    // Another may be due already; others are served first.
+    this.#setAlarm();
+    return true;
   }
 
   /** Runs `write` while the guest is stopped; then hands the delta on. */
@@ -394,7 +416,9 @@ export class Checkpointer extends ForwardingLvm {
   }
 
   #setAlarm(): void {
-    const own = this.#isProtected ? this.#trigger.deadlineNs(this.#gate.isWaiting) : Infinity;
+    // While none may be captured it is `reconsider` that wakes us, not a time long past.
+    const isWanted = this.#isProtected && this.#host.mayCapture();
+    const own = isWanted ? this.#trigger.deadlineNs(this.#gate.isWaiting) : Infinity;
     this.inner.setAlarm(Math.min(own, this.#clientAlarmNs));
   }
 

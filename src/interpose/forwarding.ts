@@ -150,8 +150,8 @@ export class ForwardingLvm implements Lvm, LvmClient {
 
   /* --- Lvm: time and chance ------------------------------------------------------------------- */
 
-  clock(name: ClockName): number {
-    return this.inner.clock(name);
+  clock(name: ClockName, thread?: Tid): number {
+    return this.inner.clock(name, thread);
   }
 
   setAlarm(deadlineNs: number): void {

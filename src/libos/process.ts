@@ -9,6 +9,7 @@ import { FdTable } from './fd-table.ts';
 import type { Kernel } from './kernel.ts';
 import { KIND } from './kinds-ids.ts';
 import { KernelObject, type Objects } from './object.ts';
+import { CpuTime } from './time/cpu-time.ts';
 import { ProcessTimers } from './time/process-timers.ts';
 
 /** RLIM_INFINITY. */
@@ -44,6 +45,7 @@ export class Process extends KernelObject {
   programBreak: GuestAddress = guestAddress(0);
   /** The heap met another mapping: the break stays where it is. */
   isHeapFull = false;
+  readonly #cpu = new CpuTime();
   #files: FdTable | null = null;
   #timers: ProcessTimers | null = null;
 
@@ -68,6 +70,12 @@ export class Process extends KernelObject {
       this.touch();
     }
     return this.#timers;
+  }
+
+  /** Processor time of all threads, those that ended too. */
+  tellCpuNs(): number {
+    this.touch();
+    return this.#cpu.tell(this.kernel.lvm.clock('process-cpu'));
   }
 
   /** More of the heap is mapped, up to `end`; null: no more can be. */
@@ -96,6 +104,7 @@ export class Process extends KernelObject {
     encoder.u32(this.limits.size);
     for (const [number, limit] of this.limits) encoder.u8(number).u53(limit.soft).u53(limit.hard);
     encoder.u53(this.heapStart).u53(this.heapEnd).u53(this.programBreak).bool(this.isHeapFull);
+    this.#cpu.save(encoder);
     encoder.u32(this.files.id).u32(this.#timers?.id ?? 0);
   }
 
@@ -121,6 +130,7 @@ export class Process extends KernelObject {
     this.heapEnd = guestAddress(decoder.u53());
     this.programBreak = guestAddress(decoder.u53());
     this.isHeapFull = decoder.bool();
+    this.#cpu.load(decoder);
     this.#files = this.objects.get(decoder.u32(), FdTable);
     this.#timers = this.objects.find(decoder.u32(), ProcessTimers);
   }

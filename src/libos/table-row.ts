@@ -18,7 +18,13 @@ export type Row =
   /**
    * Never trapped: Linux runs it. `note` says why that is safe and how a checkpoint has its effect.
    */
-  | { readonly name: SyscallName; readonly level: 'native'; readonly note: string }
+  | {
+      readonly name: SyscallName;
+      readonly level: 'native';
+      readonly note: string;
+      /** For what the filter (src/sandbox) traps of it all the same. */
+      readonly handler: Handler | undefined;
+    }
   /** Always answered with one error; `note` says why. Not counted as unsupported. */
   | {
       readonly name: SyscallName;
@@ -40,10 +46,11 @@ export const partial = (name: SyscallName, handler: Handler, note: string): Row 
   note,
 });
 
-export const nativeRow = (name: SyscallName, note: string): Row => ({
+export const nativeRow = (name: SyscallName, note: string, handler?: Handler): Row => ({
   name,
   level: 'native',
   note,
+  handler,
 });
 
 export const refused = (name: SyscallName, errno: number, note: string): Row => ({

@@ -35,11 +35,10 @@ function byNumber(): readonly (Handler | undefined)[] {
     const number = SYS[row.name];
     assert(handlers[number] === undefined, `${row.name} is in the table twice`);
     switch (row.level) {
-      case 'native':
-        break;
       case 'refused':
         handlers[number] = () => row.errno;
         break;
+      case 'native':
       case 'full':
       case 'partial':
         handlers[number] = row.handler;

@@ -12,6 +12,7 @@ import type { GuestMemory } from './memory.ts';
 import { KernelObject, type Objects } from './object.ts';
 import { type Blocked, blocked } from './outcome.ts';
 import { Process } from './process.ts';
+import { CpuTime } from './time/cpu-time.ts';
 import { Deadline } from './time/deadlines.ts';
 import type { Waiter, WaitQueue } from './wait-queue.ts';
 
@@ -31,6 +32,7 @@ export class Task extends KernelObject implements Waiter {
   robustListSize = 0;
   alternateStack: Uint8Array = new Uint8Array(0);
   name = '';
+  readonly #cpu = new CpuTime();
 
   state: CallState = 'idle';
   callNumber = -1;
@@ -72,6 +74,13 @@ export class Task extends KernelObject implements Waiter {
 
   get memory(): GuestMemory {
     return this.kernel.memory;
+  }
+
+  /** Processor time of this thread; never more than its process was told. */
+  tellCpuNs(): number {
+    this.process.tellCpuNs();
+    this.touch();
+    return this.#cpu.tell(this.kernel.lvm.clock('thread-cpu', this.tid));
   }
 
   /**
@@ -159,6 +168,7 @@ export class Task extends KernelObject implements Waiter {
     encoder.u32(this.tid).u32(this.process.id);
     encoder.u53(this.clearChildTid).u53(this.robustList).u53(this.robustListSize);
     encoder.bytes(this.alternateStack).string(this.name);
+    this.#cpu.save(encoder);
     encoder.f64(this.#deadlineNs).u53(this.#progress).i32(this.callNumber).raw(this.args.bytes);
   }
 
@@ -170,6 +180,7 @@ export class Task extends KernelObject implements Waiter {
     this.robustListSize = decoder.u53();
     this.alternateStack = Uint8Array.from(decoder.bytes());
     this.name = decoder.string();
+    this.#cpu.load(decoder);
     this.#deadlineNs = decoder.f64();
     this.#progress = decoder.u53();
     this.callNumber = decoder.i32();

@@ -279,7 +279,11 @@ export interface Lvm {
 
   /* --- time and chance ---------- */
 
-  clock(name: ClockName): number;
+  /**
+   * Those of processor time count from zero at `launch` and at `instantiate`; `thread` says whose
+   * 'thread-cpu' is.
+   */
+  clock(name: ClockName, thread?: Tid): number;
   /** Asks for `alarm` at a monotonic time; replaces the one before. Infinity: none. */
   setAlarm(deadlineNs: number): void;
   random(target: Uint8Array): void;

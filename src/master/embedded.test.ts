@@ -6,7 +6,13 @@ import fc from 'fast-check';
 import { conformsToMaster } from '../../test/conformance/master.ts';
 import { replicaId } from '../base/ids.ts';
 import { MEMBERS_MAX } from '../reconfig/limits.ts';
-import { EMBEDDED_BYTES_MAX, EmbeddedMaster, parseRequest, serveMaster } from './embedded.ts';
+import {
+  EMBEDDED_BYTES_MAX,
+  EmbeddedMaster,
+  parseRequest,
+  readReply,
+  serveMaster,
+} from './embedded.ts';
 import { MemoryMaster } from './memory.ts';
 
 /** Over the wire and back: within the limit, and nothing but JSON. */
@@ -119,5 +125,28 @@ describe('the embedded master', () => {
     const primary = { ballot: 1, version: 1, primary: 2, members: [1], base: 0 };
     const wrong = { version: 1, reply: { kind: 'refused', configuration: primary } };
     assert.match(await ask(async () => wrong), /not a member/);
+  });
+
+  it('hands on a reply that is one, and says what is wrong with any other', () => {
+    const configuration = { ballot: 1, version: 1, primary: 1, members: [1], base: 0 };
+    const granted = { kind: 'granted', ballot: 1, configuration };
+    assert.deepEqual(readReply(granted), granted);
+    for (const reply of [
+      { kind: 'refused', configuration: null },
+      { kind: 'unavailable', reason: 'x' },
+    ]) {
+      assert.deepEqual(readReply(reply), reply);
+    }
+    const odd: readonly (readonly [unknown, RegExp])[] = [
+      [undefined, /reply is not an object/],
+      [{ version: 1, reply: granted }, /unknown kind of reply/],
+      [{ kind: 'refused' }, /configuration is not an object/],
+      [{ kind: 'granted', ballot: 1 }, /configuration is not an object/],
+      [{ ...granted, configuration: { ...configuration, primary: 3 } }, /not a member/],
+    ];
+    for (const [value, expected] of odd) {
+      assert.match(String(readReply(value)), expected);
+    }
+    fc.assert(fc.property(fc.jsonValue(), (value) => typeof readReply(value) === 'string'));
   });
 });

@@ -125,6 +125,18 @@ function requestOf(value: Fields): MasterRequest {
   }
 }
 
+/** A reply as the server's host hands it on, without the version; or what is wrong with it. */
+export function readReply(value: unknown): MasterReply | string {
+  try {
+    const reply = fields(value, 'reply');
+    if (reply.kind !== 'unavailable') return replyOf(reply);
+    return { kind: 'unavailable', reason: String(reply.reason) };
+  } catch (error) {
+    if (!(error instanceof Malformed)) throw error;
+    return error.message;
+  }
+}
+
 /** Throws on anything that a server of this version wouldn't say. */
 function parseReply(value: unknown): MasterReply {
   const outer = fields(value, 'reply');
@@ -132,7 +144,10 @@ function parseReply(value: unknown): MasterReply {
   if (outer.malformed !== undefined) {
     throw new Malformed(`the master refused the request: ${String(outer.malformed)}`);
   }
-  const reply = fields(outer.reply, 'reply');
+  return replyOf(fields(outer.reply, 'reply'));
+}
+
+function replyOf(reply: Fields): MasterReply {
   switch (reply.kind) {
     case 'granted': {
       const configuration = configurationOf(reply.configuration);

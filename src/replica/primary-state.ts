@@ -138,6 +138,7 @@ export class PrimaryState {
   }
 
   #prune(): void {
+    const wasExhausted = this.#pool.isExhausted;
     let lowest = this.checkpointer.epoch;
     for (const stored of this.#streams.values()) if (stored < lowest) lowest = stored;
     for (const [number, delta] of this.#retained) {
@@ -145,6 +146,7 @@ export class PrimaryState {
       delta.release();
       this.#retained.delete(number);
     }
+    if (wasExhausted) this.checkpointer.reconsider();
   }
 
   /** Ships every delta from `from` on, those retained and those to come. */
@@ -159,9 +161,15 @@ export class PrimaryState {
   forget(member: ReplicaId): void {
     this.#streams.delete(member);
     this.#transfers.delete(member);
-    const wanted = this.#wanted.indexOf(member);
-    if (wanted >= 0) this.#wanted.splice(wanted, 1);
+    this.#unwant(member);
     this.#prune();
+  }
+
+  /** False: it doesn't wait for a transfer (any more). */
+  #unwant(member: ReplicaId): boolean {
+    const index = this.#wanted.indexOf(member);
+    if (index >= 0) this.#wanted.splice(index, 1);
+    return index >= 0;
   }
 
   /** Nobody follows and nobody has to: checkpoints would serve no purpose. */
@@ -186,6 +194,10 @@ export class PrimaryState {
       done(new Error('another checkpoint is being written'));
       return;
     }
+    if (!this.#deps.machine.commit.mayCapture) {
+      done(new Error('the backups are too far behind now; try again'));
+      return;
+    }
     let writer: CheckpointFileWriter | null = null;
     const sink: TransferSink = {
       room: () => JOINER_QUEUE_BYTES,
@@ -208,14 +220,16 @@ export class PrimaryState {
   #begin(key: ReplicaId | 'file', sink: TransferSink): boolean {
     const { machine } = this.#deps;
     const wasProtected = this.checkpointer.isProtected;
-    const base = this.checkpointer.captureBase();
-    if (base === null) return false;
-    // The base itself ends an epoch when nobody had followed until now.
-    if (!wasProtected) machine.captured(base.epoch);
-    this.#transfers.set(key, new Transfer(this.checkpointer, this.#pool, base, sink));
+    const isTaken = this.checkpointer.captureBase((base) => {
+      // The base itself ends an epoch when nobody had followed until now.
+      if (!wasProtected) machine.captured(base.epoch);
+      const transfer = new Transfer(this.checkpointer, this.#pool, base, sink);
+      // Sending to a joiner may have shown that it is gone.
+      if (key === 'file' || this.#unwant(key)) this.#transfers.set(key, transfer);
+    });
     this.advance();
     this.#schedulePump();
-    return true;
+    return isTaken;
   }
 
   #joinerSink(member: ReplicaId): TransferSink {
@@ -226,6 +240,7 @@ export class PrimaryState {
         peers.send(member, stateHead(this.#ballot, frame.length), frame);
       },
       done: (last) => {
+        if (!this.#transfers.has(member)) return; // lost over the last frame
         // It will say `joined`; deltas go on as to any member.
         this.#streams.set(member, last);
         this.#deps.joined(member, last);
@@ -250,7 +265,7 @@ export class PrimaryState {
     if (host.guestPid === null) return;
     const next = this.#wanted[0];
     if (next !== undefined && machine.commit.mayCapture) {
-      if (this.#begin(next, this.#joinerSink(next))) this.#wanted.shift();
+      this.#begin(next, this.#joinerSink(next));
     }
     let isSettling = false;
     for (const transfer of this.#transfers.values()) {

@@ -9,10 +9,11 @@ import type { FaultPlan } from '../base/fault-points.ts';
 import { ballot, type Epoch, epoch, type ReplicaId, replicaId } from '../base/ids.ts';
 import { DeltaReader } from '../checkpoint/delta-reader.ts';
 import { type Loop, Timer } from '../loop/loop.ts';
+import { readReply } from '../master/embedded.ts';
 import { decodeMessage, encodeMessage } from '../reconfig/codec.ts';
 import type { Configuration } from '../reconfig/configuration.ts';
 import type { Machine } from '../reconfig/machine.ts';
-import type { Effect, Input, MasterReply, MasterRequest, Message } from '../reconfig/types.ts';
+import type { Effect, Input, MasterRequest, Message } from '../reconfig/types.ts';
 import { Peers } from '../replication/peers.ts';
 import {
   DELTA_PREFIX_BYTES,
@@ -100,10 +101,17 @@ export class Replica {
   }
 
   /** Answer to the request with this sequence number; a repeated request has the same. */
-  masterReply(sequence: number, reply: MasterReply): void {
+  masterReply(sequence: number, received: unknown): void {
     const request = this.#requests.get(sequence)?.request;
     if (request === undefined) return;
     this.#requests.delete(sequence);
+    let reply = readReply(received);
+    if (typeof reply === 'string') {
+      // Nothing may be concluded from it.
+      const reason = `the master answered oddly: ${reply}`;
+      this.#deps.post({ type: 'report', event: 'master-reply', detail: reason });
+      reply = { kind: 'unavailable', reason };
+    }
     if (request.kind === 'newBallot' && reply.kind === 'granted') {
       this.#deps.faults.at('ballot-granted');
     }
@@ -402,7 +410,7 @@ export class Replica {
       return DeltaReader.open(frame);
     } catch (error) {
       if (!(error instanceof TardigradeError)) throw error;
-      this.peers.cutOff(peer, error.message);
+      this.peers.cutOff(peer, error.line);
       return null;
     }
   }

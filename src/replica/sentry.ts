@@ -14,7 +14,6 @@ import { sendSignalToProcess } from '../libos/signal/send.ts';
 import { Loop, Timer } from '../loop/loop.ts';
 import { defaultTiming, WINDOW_EPOCHS_DEFAULT } from '../reconfig/limits.ts';
 import { Machine } from '../reconfig/machine.ts';
-import type { MasterReply } from '../reconfig/types.ts';
 import { EpochStats } from './epoch-stats.ts';
 import { GuestRunner } from './guest-runner.ts';
 import { MainPort } from './main-port.ts';
@@ -144,7 +143,7 @@ function main(options: ReplicaOptions): void {
         replica.setPeers(command.peers);
         return;
       case 'master-reply':
-        replica.masterReply(command.id, command.reply as MasterReply);
+        replica.masterReply(command.id, command.reply);
         return;
       case 'checkpoint':
         checkpoint(command.id, command.path);

@@ -226,8 +226,9 @@ export class Peers {
     const { self, token } = this.#options;
     let problem: string | null = null;
     if (hello === null) problem = 'it did not say hello';
-    else if (hello.version !== WIRE_VERSION) problem = `it speaks version ${hello.version}`;
-    else if (!timingSafeEqual(hello.token, token)) problem = 'it is not of this service';
+    else if (hello.version !== WIRE_VERSION) {
+      problem = `it speaks version ${hello.version}, not ${WIRE_VERSION}`;
+    } else if (!timingSafeEqual(hello.token, token)) problem = 'it is not of this service';
     else if (hello.receiver !== self) problem = `it wants replica ${hello.receiver}`;
     else if (dialled !== null && hello.sender !== dialled) problem = `it is ${hello.sender}`;
     else if (hello.sender === self) problem = 'it says that it is us';

@@ -1,7 +1,8 @@
 /**
  * The seccomp filter: default deny by trapping. Every system call becomes a notification, save
- * those that the table lists as native. Calls of another architecture (int 0x80, x32) get ENOSYS.
- * Made once a guest; installed by src/guest/skeleton.ts.
+ * those that the table lists as native, and of these some all the same by their argument. Calls of
+ * another architecture (int 0x80, x32) get ENOSYS. Made once a guest; installed by
+ * src/guest/skeleton.ts.
  */
 import { E } from '../abi/errno.ts';
 import {
@@ -12,10 +13,15 @@ import {
   SECCOMP_RET,
   X32_SYSCALL_BIT,
 } from '../abi/seccomp.ts';
+import { SYS } from '../abi/syscalls.ts';
+import { CLOCK } from '../abi/time.ts';
 import { assert } from '../base/assert.ts';
 
 /** Jump offsets are 8 bits in classic BPF. */
 const NATIVE_MAX = 200;
+/** Clocks that Linux counts anew for a guest that was brought back; those below 0 are too. */
+const TRAPPED_CLOCKS = [CLOCK.processCpu, CLOCK.threadCpu];
+const SIGN_BIT = 0x8000_0000;
 
 /** The program as an array of struct sock_filter. */
 export function filterProgram(nativeNumbers: readonly number[]): Buffer {
@@ -36,9 +42,21 @@ export function filterProgram(nativeNumbers: readonly number[]): Buffer {
   add(BPF.LD_W_ABS, 0, 0, SECCOMP_DATA.number);
   add(BPF.JGE, 0, 1, X32_SYSCALL_BIT);
   add(BPF.RET, 0, 0, enosys);
-  nativeNumbers.forEach((number, index) => {
+  const plain = nativeNumbers.filter((number) => number !== SYS.clock_gettime);
+  if (plain.length < nativeNumbers.length) {
+    const after = TRAPPED_CLOCKS.length + 4;
+    add(BPF.JEQ, 0, after, SYS.clock_gettime);
+    add(BPF.LD_W_ABS, 0, 0, SECCOMP_DATA.firstArgument);
+    TRAPPED_CLOCKS.forEach((clock, index) => {
+      add(BPF.JEQ, TRAPPED_CLOCKS.length - index + 1, 0, clock);
+    });
+    add(BPF.JGE, 1, 0, SIGN_BIT);
+    add(BPF.RET, 0, 0, SECCOMP_RET.ALLOW);
+    add(BPF.RET, 0, 0, SECCOMP_RET.USER_NOTIF);
+  }
+  plain.forEach((number, index) => {
     // A match jumps over the rest of the list and the trapping return.
-    add(BPF.JEQ, nativeNumbers.length - index, 0, number);
+    add(BPF.JEQ, plain.length - index, 0, number);
   });
   add(BPF.RET, 0, 0, SECCOMP_RET.USER_NOTIF);
   add(BPF.RET, 0, 0, SECCOMP_RET.ALLOW);

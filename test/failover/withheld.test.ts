@@ -60,7 +60,10 @@ test('a backup that stays frozen is dropped, and the reply comes', { skip }, asy
   const primary = service.primary;
   service.signal(backup, 'SIGSTOP');
   assert.equal(formatReply(await client.call('SET', 'k', 'v')), '+OK');
-  assert.ok(!service.members.includes(backup), 'answered while the frozen backup is a member');
+  // Asked of the master itself: what the service reports comes on a way of its own, maybe later.
+  const { members } = (await service.status()).configuration;
+  assert.ok(!members.includes(backup), 'answered while the frozen backup is a member');
+  await eventually('the report of it', 10_000, () => !service.members.includes(backup));
   await service.waitForMembers(2);
   assert.equal(service.primary, primary);
   await eventually('the end of the frozen backup', 10_000, () => !service.isRunning(backup));

@@ -10,6 +10,7 @@ import { readFileSync } from 'node:fs';
 import { E, errnoName } from '../../abi/errno.ts';
 import { MADV, MAP, PAGE_BYTES, PROT } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
+import { CLOCK } from '../../abi/time.ts';
 import { assert, present } from '../../base/assert.ts';
 import { type GuestAddress, type Handle, handle, type Tid, tid } from '../../base/ids.ts';
 import * as native from '../../ffi/native.ts';
@@ -37,6 +38,7 @@ import type { Listener } from '../../sandbox/listener.ts';
 import { AddressSpace } from './address-space.ts';
 import { type Built, buildGuest } from './build.ts';
 import type { Console } from './console.ts';
+import { processClock, threadCpuNs } from './cpu-clocks.ts';
 import { MemfdStore } from './memfd-store.ts';
 import { type InjectedCall, leaveImage, mremapRange } from './private-copy.ts';
 import { loadProgram } from './program.ts';
@@ -55,13 +57,6 @@ export interface LinuxHostOptions {
   readonly report: (event: string, detail: string) => void;
 }
 
-const CLOCKS: Readonly<Record<ClockName, number>> = {
-  realtime: 0,
-  monotonic: 1,
-  boottime: 7,
-  'process-cpu': 2,
-  'thread-cpu': 3,
-};
 const SIGKILL = 9;
 const FIRST_TID = tid(1);
 
@@ -460,10 +455,18 @@ export class LinuxHost implements Lvm {
 
   /* --- time and chance ---------- */
 
-  clock(name: ClockName): number {
-    native.clockGettime(CLOCKS[name], this.#timespec);
+  clock(name: ClockName, thread?: Tid): number {
+    const pid = this.guestPid;
+    if (name === 'thread-cpu') return pid === null ? 0 : threadCpuNs(pid, this.#hostTid(thread));
+    if (name === 'process-cpu' && pid === null) return 0;
+    const id = name === 'process-cpu' ? processClock(pid ?? 0) : CLOCK[name];
+    if (native.clockGettime(id, this.#timespec) < 0) return 0;
     const seconds = this.#timespec.readUInt32LE(0);
     return seconds * 1e9 + this.#timespec.readUInt32LE(8);
+  }
+
+  #hostTid(thread: Tid | undefined): number {
+    return thread === undefined ? 0 : (this.#threads.find(thread)?.hostTid ?? 0);
   }
 
   setAlarm(deadlineNs: number): void {

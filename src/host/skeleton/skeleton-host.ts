@@ -165,7 +165,7 @@ export class SkeletonHost implements Lvm {
   }
 
   /** Read a clock of the guest: monotonic never goes back, a takeover included. */
-  clock(_name: ClockName): number {
+  clock(_name: ClockName, _thread?: Tid): number {
     return refuse('clock');
   }
 

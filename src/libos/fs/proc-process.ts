@@ -78,7 +78,7 @@ function signalSets(process: Process): { ignored: bigint; caught: bigint } {
 
 function stat(context: FsContext, process: Process, thread: number): string {
   const { sizeBytes, residentBytes } = context.memoryUse();
-  const cpu = Math.floor((context.kernel.lvm.clock('process-cpu') / 1e9) * TICKS);
+  const cpu = Math.floor((process.tellCpuNs() / 1e9) * TICKS);
   const { ignored, caught } = signalSets(process);
   const state = stateOf(context, thread);
   const head = `${thread} (${nameOf(context, process, thread)}) ${state}`;

@@ -57,8 +57,8 @@ function meminfo(context: FsContext): string {
 }
 
 function stat(context: FsContext): string {
-  const { lvm, tasks } = context.kernel;
-  const busy = ticksOf(lvm.clock('process-cpu'));
+  const { lvm, tasks, state } = context.kernel;
+  const busy = ticksOf(state.process.tellCpuNs());
   const up = lvm.clock('boottime');
   const count = lvm.machine().cpuCount;
   const all = ticksOf(up) * count;
