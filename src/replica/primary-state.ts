@@ -28,6 +28,11 @@ const PUMP_CHUNKS = 2;
 /** A joiner's connection holds about this much of a transfer. */
 const JOINER_QUEUE_BYTES = 1 << 20;
 /**
+ * An epoch waits at most so long for a joiner that lags. Epochs further apart carry less: a page
+ * that is written again and again travels once; and what a joiner gets of the state goes between.
+ */
+const JOINER_PATIENCE_NS = 50e6;
+/**
  * The acknowledgement of a delta is due within microseconds: polling is faster than being woken.
  */
 const SPIN_NS = 100_000;
@@ -58,6 +63,8 @@ export class PrimaryState {
   #ballot: Ballot;
   #released: Epoch;
   #spinUntilNs = 0;
+  /** When the last epoch ended. */
+  #capturedNs = 0;
 
   constructor(deps: PrimaryDeps, ballot: Ballot, base: Epoch) {
     this.#deps = deps;
@@ -67,7 +74,8 @@ export class PrimaryState {
     this.checkpointer = new Checkpointer(
       deps.below,
       {
-        mayCapture: () => deps.machine.commit.mayCapture && !this.#pool.isExhausted,
+        mayCapture: () =>
+          deps.machine.commit.mayCapture && !this.#pool.isExhausted && !this.#isPaced,
         captured: (report) => this.#captured(report),
       },
       this.#pool,
@@ -75,6 +83,13 @@ export class PrimaryState {
     );
     deps.loop.isSpinning = () =>
       this.#spinUntilNs > 0 && deps.loop.nowNs() < this.#spinUntilNs && this.#isAwaiting;
+  }
+
+  /** Epochs come faster than a joiner takes them. */
+  get #isPaced(): boolean {
+    if (this.#transfers.size === 0) return false;
+    const isLagging = [...this.#transfers.values()].some((transfer) => transfer.isLagging);
+    return isLagging && this.#deps.loop.nowNs() < this.#capturedNs + JOINER_PATIENCE_NS;
   }
 
   get #isAwaiting(): boolean {
@@ -86,6 +101,7 @@ export class PrimaryState {
   #captured(report: CaptureReport): void {
     const { machine, faults, stats, loop } = this.#deps;
     const { delta } = report;
+    this.#capturedNs = loop.nowNs();
     if (!machine.captured(delta.epoch)) {
       delta.release();
       return;
@@ -272,6 +288,7 @@ export class PrimaryState {
       isSettling = transfer.pump(PUMP_CHUNKS) || isSettling;
     }
     if (isSettling && machine.commit.mayCapture) this.checkpointer.captureOrRetry();
+    else this.checkpointer.reconsider();
     this.#schedulePump();
   }
 }
