@@ -79,7 +79,7 @@ async function measure(placement: Placement, isQuick: boolean): Promise<Measured
     const services = new Map<Mode, RedisService>();
     for (const mode of modes) {
       const wrapper = pinned(placement.servers);
-      const redis = await startRedis(world, { mode, replicas: 2, wrapper });
+      const redis = await startRedis(world, { mode, replicas: 2, wrapper, failureTimeoutMs: 250 });
       if (mode === 'run') await redis.service.waitForMembers(2);
       services.set(mode, redis);
     }

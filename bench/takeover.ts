@@ -45,7 +45,7 @@ export async function benchTakeover(isQuick: boolean): Promise<void> {
   const answeredMs: number[] = [];
   const restoreMs: number[] = [];
   try {
-    const redis = await startRedis(world, { mode: 'run', replicas: 2 });
+    const redis = await startRedis(world, { mode: 'run', replicas: 2, failureTimeoutMs: 250 });
     const { service } = redis;
     const client = await redis.connect();
     const commands = Array.from({ length: keys }, (_, at) => ['SET', `key:${at}`, 'x'.repeat(200)]);

@@ -30,7 +30,7 @@ export interface Finding {
 const fileLinesMax = 500;
 const lineColumnsMax = 100;
 const headerWithinLines = 3;
-const skippedFolders = new Set(['node_modules', 'dist', '.git', 'tmp']);
+const skippedNames = new Set(['node_modules', 'dist', '.git', 'tmp']);
 
 /** The formatter puts the end of an import over several lines as `} from '…'` on its own line. */
 const importPattern = new RegExp(
@@ -135,12 +135,11 @@ export function tidyFile(file: string, text: string, rules: Rules): Finding[] {
 /** Every file below `folder` that could be tracked, as absolute paths. */
 function* filesBelow(folder: string): Generator<string> {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    // `.git` is a file in a linked worktree.
+    if (skippedNames.has(entry.name)) continue;
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) {
-      if (!skippedFolders.has(entry.name)) yield* filesBelow(path);
-    } else if (entry.isFile()) {
-      yield path;
-    }
+    if (entry.isDirectory()) yield* filesBelow(path);
+    else if (entry.isFile()) yield path;
   }
 }
 

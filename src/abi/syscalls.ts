@@ -1,5 +1,5 @@
 /**
- * System call numbers of x86-64 Linux (asm/unistd_64.h), whole. Data only.
+ * System call numbers of x86-64 Linux (asm/unistd_64.h), whole as of Linux 6.18. Data only.
  */
 
 export const SYS = {
@@ -338,6 +338,8 @@ export const SYS = {
   statx: 332,
   io_pgetevents: 333,
   rseq: 334,
+  uretprobe: 335,
+  uprobe: 336,
   pidfd_send_signal: 424,
   io_uring_setup: 425,
   io_uring_enter: 426,
@@ -382,6 +384,8 @@ export const SYS = {
   listxattrat: 465,
   removexattrat: 466,
   open_tree_attr: 467,
+  file_getattr: 468,
+  file_setattr: 469,
 } as const;
 
 export type SyscallName = keyof typeof SYS;

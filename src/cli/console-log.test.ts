@@ -23,6 +23,13 @@ test('overlapping pieces of a stream give the stream', () => {
   );
 });
 
+test('a guest that was restored goes on where it was', () => {
+  const log = new ConsoleLog(true);
+  assert.equal(log.accept(1, 700, Buffer.from('abc')).missingBytes, 0);
+  assert.equal(log.accept(1, 705, Buffer.from('x')).missingBytes, 2);
+  assert.equal(log.accept(2, 9, Buffer.from('y')).missingBytes, 0);
+});
+
 test('streams count apart, and a gap is told', () => {
   const log = new ConsoleLog();
   log.accept(1, 0, Buffer.from('abc'));

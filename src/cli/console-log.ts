@@ -11,11 +11,17 @@ export interface ConsolePiece {
 }
 
 export class ConsoleLog {
-  readonly #next = { 1: 0, 2: 0 };
+  readonly #next: { 1: number | null; 2: number | null };
+
+  /** `isContinued`: the guest had said something before, which was not for us. */
+  constructor(isContinued = false) {
+    const first = isContinued ? null : 0;
+    this.#next = { 1: first, 2: first };
+  }
 
   /** Takes bytes whose first one is number `offset` of the stream. */
   accept(stream: 1 | 2, offset: number, bytes: Buffer): ConsolePiece {
-    const next = this.#next[stream];
+    const next = this.#next[stream] ?? offset;
     const known = Math.min(Math.max(0, next - offset), bytes.length);
     this.#next[stream] = Math.max(next, offset + bytes.length);
     return { bytes: bytes.subarray(known), missingBytes: Math.max(0, offset - next) };

@@ -60,7 +60,7 @@ function startedText(event: Extract<ServiceEvent, { event: 'started' }>): string
 }
 
 function reportText(what: string, detail: string): string {
-  if (what === 'unsupported') {
+  if (what === 'unsupported-call') {
     return `unsupported system call ${detail}: the program got ENOSYS`;
   }
   if (what === 'unsupported-total') {

@@ -78,7 +78,7 @@ function activate(configuration: ConfigurationView): void {
   if (ballot > 1) post({ type: 'takeover', ballot, epoch: 1, restoreMs: 1, reason: 'the test' });
   const said = Buffer.from(variable('SAY') ?? '').toString('base64');
   if (said !== '') post({ type: 'console', stream: 1, offset: 0, bytes: said });
-  post({ type: 'report', event: 'unsupported', detail: 'io_uring_setup' });
+  post({ type: 'report', event: 'unsupported-call', detail: 'io_uring_setup' });
   if (mode === 'exit') post({ type: 'exited', status: { kind: 'exited', code: 7 } });
   if (mode === 'crash') throw new Error('planted');
 }

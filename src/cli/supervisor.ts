@@ -54,7 +54,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #master = new MemoryMaster();
   readonly #policy = new RestartPolicy();
-  readonly #console = new ConsoleLog();
+  readonly #console: ConsoleLog;
   readonly #unsupported = new UnsupportedCalls();
   readonly #replicas = new Map<number, Replica>();
   readonly #reports = new Set<string>();
@@ -73,6 +73,7 @@ export class Supervisor {
   constructor(deps: SupervisorDeps, options: SupervisorOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#console = new ConsoleLog(options.replica.origin.kind === 'restore');
     this.#finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -214,7 +215,7 @@ export class Supervisor {
         this.#statistics(replica, event.stats);
         return;
       case 'console':
-        this.#output(event.stream, event.offset, Buffer.from(event.bytes, 'base64'));
+        this.#output(replica, event.stream, event.offset, Buffer.from(event.bytes, 'base64'));
         return;
       case 'takeover': {
         this.#takeovers += 1;
@@ -379,7 +380,9 @@ export class Supervisor {
     this.#deps.reporter.report({ event: 'statistics', replica: replica.id, statistics: stats });
   }
 
-  #output(stream: 1 | 2, offset: number, bytes: Buffer): void {
+  #output(replica: Replica, stream: 1 | 2, offset: number, bytes: Buffer): void {
+    // Until it hears this, the group keeps the output for whoever takes over.
+    replica.process.send({ type: 'console-delivered', stream, offset: offset + bytes.length });
     const piece = this.#console.accept(stream, offset, bytes);
     if (piece.missingBytes > 0) {
       const line = `${piece.missingBytes} bytes of the guest's output are missing here`;

@@ -222,6 +222,9 @@ export const rtTgsigqueueinfo = (
   signal: number,
   info: Uint8Array,
 ): number => errnoOf(rtTgsigqueueinfoRaw(297, tgid, tid, signal, info));
+export const rtSigqueueinfo = (tgid: number, signal: number, info: Uint8Array): number =>
+  errnoOf(rtSigqueueinfoRaw(129, tgid, signal, info));
+const rtSigqueueinfoRaw = libc.func('syscall', 'long', ['long', 'long', 'long', 'void *']);
 const rtTgsigqueueinfoRaw = libc.func('syscall', 'long', [
   'long',
   'long',

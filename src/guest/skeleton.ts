@@ -2,7 +2,7 @@
  * Skeleton: a guest process before the guest is in it. Starts as the few bytes of
  * sandbox/skeleton-elf.ts, is seized, and runs system calls that we inject: that is how mappings,
  * threads, signal actions and the filter of a guest come about, for a first start and for a
- * takeover alike. `release` lets the finished guest go.
+ * takeover alike. All threads are left stopped.
  */
 import { errnoName } from '../abi/errno.ts';
 import { MAP, PAGE_BYTES, TASK_SIZE, UFFD_OPEN_FLAGS } from '../abi/memory.ts';

@@ -17,6 +17,7 @@ import {
   WALL,
   WNOHANG,
 } from '../abi/ptrace.ts';
+import { SYS } from '../abi/syscalls.ts';
 import { assert } from '../base/assert.ts';
 import { type Arena, allocateArena, ptrace, ptraceBytes, waitpid } from '../ffi/native.ts';
 
@@ -37,6 +38,8 @@ const XSTATE_BYTES_MAX = 16 * 1024;
 const IOVEC_AT = XSTATE_BYTES_MAX;
 const SIGNALS_AT = IOVEC_AT + 64;
 const SIGNALS_MAX = 64;
+
+const SYSCALL_INSTRUCTION_BYTES = 2n;
 
 /** Shared by all tracees of a thread: memory with a known address for GETREGSET. */
 let arena: Arena | null = null;
@@ -129,12 +132,29 @@ export class Tracee {
     must('PTRACE_SYSCALL', this.hostTid, ptrace(PTRACE.SYSCALL, this.hostTid, 0, 0));
   }
 
-  /** Lets the thread go, with the signal that it had been about to get. */
+  /**
+   * Lets the thread go, with the signal that it had been about to get. One that runs is stopped
+   * first: Linux detaches from no other. No effect if it is gone.
+   */
   detach(): void {
+    if (this.#tryDetach()) return;
+    try {
+      this.interrupt();
+      this.wait();
+    } catch (error) {
+      if (error instanceof TraceeGone) return;
+      throw error;
+    }
+    this.#tryDetach();
+  }
+
+  #tryDetach(): boolean {
     const signal = this.#signal;
-    this.#signal = 0;
     const result = ptrace(PTRACE.DETACH, this.hostTid, 0, signal);
-    if (result !== E.ESRCH) must('PTRACE_DETACH', this.hostTid, result);
+    if (result === E.ESRCH) return false;
+    this.#signal = 0;
+    must('PTRACE_DETACH', this.hostTid, result);
+    return true;
   }
 
   eventMessage(): number {
@@ -234,15 +254,40 @@ function setIovec(memory: Arena, sizeBytes: number): void {
 }
 
 /**
+ * rt_sigtimedwait without a timeout ends with EINTR when its thread is stopped: unlike other calls,
+ * Linux does not make it again, though no signal came.
+ */
+export function isEndedWait(registers: Buffer): boolean {
+  return (
+    registers.readBigInt64LE(REG.orig_rax) === BigInt(SYS.rt_sigtimedwait) &&
+    registers.readBigInt64LE(REG.rax) === BigInt(E.EINTR) &&
+    registers.readBigInt64LE(REG.rdx) === 0n
+  );
+}
+
+/**
  * Makes registers of a thread that was stopped inside a system call such that it makes the call
  * again when it is brought back elsewhere; on this machine Linux would do the same by itself.
  */
 export function restartCall(registers: Buffer): void {
   if (registers.readBigInt64LE(REG.orig_rax) < 0n) return;
-  if (!ERESTART.includes(registers.readBigInt64LE(REG.rax))) return;
-  const SYSCALL_INSTRUCTION_BYTES = 2n;
+  if (!ERESTART.includes(registers.readBigInt64LE(REG.rax)) && !isEndedWait(registers)) return;
   const rip = registers.readBigUInt64LE(REG.rip) - SYSCALL_INSTRUCTION_BYTES;
   registers.writeBigUInt64LE(rip, REG.rip);
   registers.writeBigInt64LE(registers.readBigInt64LE(REG.orig_rax), REG.rax);
   registers.writeBigInt64LE(-1n, REG.orig_rax);
+}
+
+/** Ends the call that a stopped thread was interrupted in with a value or -errno. */
+export function endCall(tracee: Tracee, value: number): void {
+  const registers = Buffer.alloc(REGISTERS_BYTES);
+  tracee.registers(registers);
+  // One that is to be made again stands before its instruction.
+  if (registers.readBigInt64LE(REG.orig_rax) < 0n) {
+    const rip = registers.readBigUInt64LE(REG.rip) + SYSCALL_INSTRUCTION_BYTES;
+    registers.writeBigUInt64LE(rip, REG.rip);
+  }
+  registers.writeBigInt64LE(-1n, REG.orig_rax);
+  registers.writeBigInt64LE(BigInt(value), REG.rax);
+  tracee.setRegisters(registers);
 }

@@ -22,6 +22,7 @@ import { allocateArena, close, ioctl, open } from '../ffi/native.ts';
 import type { PageVisitor } from '../lvm/api.ts';
 
 const VECTOR_LENGTH = 4096;
+const THERE = PAGE_IS.PRESENT | PAGE_IS.SWAPPED;
 const vector = allocateArena(VECTOR_LENGTH * PAGE_REGION_BYTES);
 
 export class WrittenPages {
@@ -67,8 +68,7 @@ export class WrittenPages {
   take(start: number, end: number, visit: PageVisitor): void {
     const flags = PM_SCAN.WP_MATCHING | PM_SCAN.CHECK_WPASYNC;
     const inverted = PAGE_IS.FILE | PAGE_IS.PFNZERO;
-    const any = PAGE_IS.PRESENT | PAGE_IS.SWAPPED;
-    this.#scan(start, end, flags, inverted, PAGE_IS.WRITTEN | inverted, any, visit);
+    this.#scan(start, end, flags, inverted, PAGE_IS.WRITTEN | inverted, THERE, visit);
   }
 
   /**
@@ -86,8 +86,7 @@ export class WrittenPages {
    */
   populated(start: number, end: number, isShared: boolean, visit: PageVisitor): void {
     const inverted = isShared ? PAGE_IS.PFNZERO : PAGE_IS.FILE | PAGE_IS.PFNZERO;
-    const any = PAGE_IS.PRESENT | PAGE_IS.SWAPPED;
-    this.#scan(start, end, 0n, inverted, inverted, any, visit);
+    this.#scan(start, end, 0n, inverted, inverted, THERE, visit);
   }
 
   #scan(

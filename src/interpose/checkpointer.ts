@@ -9,10 +9,8 @@ import { assert } from '../base/assert.ts';
 import { type FaultPlan, InjectedFault } from '../base/fault-points.ts';
 import { type Epoch, epoch, type GuestAddress, type Handle, type Tid } from '../base/ids.ts';
 import { DeltaHistory } from '../checkpoint/delta-history.ts';
-import { DeltaWriter, NO_PARENT, type SealedDelta } from '../checkpoint/delta-writer.ts';
+import type { SealedDelta } from '../checkpoint/delta-writer.ts';
 import type { Image } from '../checkpoint/image.ts';
-import { PAGE_BYTES } from '../checkpoint/limits.ts';
-import { PageRuns } from '../checkpoint/page-runs.ts';
 import type { SlabPool } from '../checkpoint/slab.ts';
 import {
   type ExitStatus,
@@ -26,6 +24,7 @@ import {
 import { ForwardingLvm } from './forwarding.ts';
 import { HandleTable } from './handle-table.ts';
 import { OutputGate } from './output-gate.ts';
+import { StateWriter } from './state-writer.ts';
 import { Trigger } from './trigger.ts';
 
 /** What a capture cost; microseconds and bytes. */
@@ -63,16 +62,9 @@ export class Checkpointer extends ForwardingLvm {
   readonly #handles = new HandleTable();
   readonly #gate: OutputGate;
   readonly #trigger: Trigger;
-  readonly #writer: DeltaWriter;
-  readonly #baseWriter: DeltaWriter;
-  readonly #history = new DeltaHistory();
-  readonly #written = new PageRuns();
-  readonly #dropped = new PageRuns();
+  readonly #state: StateWriter;
   /** Output is held: somebody follows the guest's state, or soon will. */
   #isProtected = false;
-  /** The last capture failed after the library OS had told its changes: it must tell all. */
-  #mustSaveAll = false;
-  #mustSaveRegions = true;
   #epoch: Epoch = epoch(0);
   #clientAlarmNs = Infinity;
   /** The thread whose call is being reported, until it is answered. */
@@ -85,13 +77,12 @@ export class Checkpointer extends ForwardingLvm {
     super(inner);
     this.#host = host;
     this.#faults = faults;
-    this.#writer = new DeltaWriter(pool);
-    this.#baseWriter = new DeltaWriter(pool);
     this.#trigger = new Trigger();
     this.#gate = new OutputGate(inner, {
       ready: (stream, events) => this.client.ready(stream, events),
       halfReleased: () => faults.at('half-released'),
     });
+    this.#state = new StateWriter(inner, this.#handles, this.#gate, pool, faults);
   }
 
   /** The last epoch captured. */
@@ -204,15 +195,13 @@ export class Checkpointer extends ForwardingLvm {
       this.#faults.at('during-quiesce');
       paused = write();
     } catch (error) {
-      this.#failed();
+      this.#state.failed();
       throw error;
     } finally {
       this.inner.resume();
     }
     const endNs = this.inner.clock('monotonic');
-    const pageCount = this.#written.pageCount;
-    this.#written.clear();
-    this.#dropped.clear();
+    const pageCount = this.#state.takePages();
     const { delta } = paused;
     this.#trigger.captured(startNs, endNs, delta?.sizeBytes ?? 0);
     if (delta !== null) {
@@ -223,105 +212,23 @@ export class Checkpointer extends ForwardingLvm {
 
   #write(): SealedDelta {
     const next = epoch(this.#epoch + 1);
-    const writer = this.#writer;
-    writer.begin('delta', next, this.#epoch);
-    this.#writeMachine(writer, this.#history);
-    // Pages of a capture that failed are still in the lists: nothing written is forgotten.
-    this.inner.takeDroppedRanges(this.#dropped.visit);
-    this.inner.takeWrittenPages(this.#written.visit);
-    this.#dropped.forEach((start, count) => {
-      writer.removedRange(start, (start + count * PAGE_BYTES) as GuestAddress);
-    });
-    this.#faults.at('during-capture');
-    this.#writePages(writer);
-    this.#writeClient(writer);
-    this.#faults.at('after-capture');
-    this.#mustSaveAll = false;
-    this.#mustSaveRegions = false;
+    const delta = this.#state.writeDelta(this.client, next, this.#epoch);
     this.#epoch = next;
     this.#gate.enter(epoch(next + 1));
-    return writer.seal();
+    return delta;
   }
 
-  /** Clocks, threads, and what Linux can't be asked for. */
-  #writeMachine(writer: DeltaWriter, history: DeltaHistory): void {
-    writer.clock(this.inner.clock('monotonic'), this.inner.clock('realtime'));
-    writer.process(this.inner.context(), history);
-    writer.setup(this.client.setup(), history);
-    if (writer === this.#writer && (this.#mustSaveRegions || this.inner.regionsChanged())) {
-      this.#mustSaveRegions = true;
-      writer.regions(this.inner.regions());
-    }
-  }
-
-  #writePages(writer: DeltaWriter): void {
-    const runs = this.#written;
-    writer.reservePages(runs.length, runs.pageCount);
-    for (let index = 0; index < runs.length; index += 1) {
-      const view = writer.pageRun(runs.start(index), runs.count(index));
-      const got = this.inner.pageRead(runs.start(index), view);
-      // Pages beyond the end of a mapped file, or unmapped since a capture that failed.
-      if (got < view.length) view.fill(0, Math.max(0, got));
-    }
-  }
-
-  #writeClient(writer: DeltaWriter): void {
-    const scope = this.#mustSaveAll ? 'all' : 'changes';
-    this.#mustSaveAll = true;
-    this.client.save(writer, scope);
-    this.#handles.save(
-      'changes',
-      (handle, bytes) => writer.handlePut(handle, bytes),
-      (handle) => writer.handleRemove(handle),
-    );
-    for (const stream of [1, 2] as const) {
-      const offset = this.#gate.consoleReleased(stream);
-      if (offset > 0) writer.consoleReleased(stream, offset);
-    }
-    this.#gate.visitConsole((stream, offset, bytes) => writer.console(stream, offset, bytes));
-  }
-
-  /** The capture left no trace but in the lists of pages, which the next one carries. */
-  #failed(): void {
-    this.#writer.abandon();
-    this.#baseWriter.abandon();
-    this.#handles.forgetSave();
-    this.#mustSaveRegions = true;
+  #writeBase(history: DeltaHistory): Base {
+    const { frame, regions } = this.#state.writeBase(this.client, this.#epoch, history);
+    return { frame, epoch: this.#epoch, regions };
   }
 
   /** Nobody followed until now: the state at this moment is an epoch, and deltas begin after it. */
   #writeFirstBase(): Base {
-    // What was written until now is in the pages that follow the base.
-    this.#written.clear();
-    this.#dropped.clear();
-    this.inner.takeDroppedRanges(() => {});
-    this.inner.takeWrittenPages(() => {});
-    this.#history.clear();
     this.#epoch = epoch(this.#epoch + 1);
-    const base = this.#writeBase(this.#history);
+    const base = this.#writeBase(this.#state.beginHistory());
     this.protect();
     return base;
-  }
-
-  #writeBase(history: DeltaHistory): Base {
-    const writer = this.#baseWriter;
-    writer.begin('join-base', this.#epoch, NO_PARENT);
-    const regions = this.inner.regions();
-    this.#writeMachine(writer, history);
-    writer.regions(regions);
-    this.client.save(writer, 'all');
-    this.#mustSaveAll = false;
-    this.#mustSaveRegions = false;
-    this.#handles.save(
-      'all',
-      (handle, bytes) => writer.handlePut(handle, bytes),
-      () => {},
-    );
-    for (const stream of [1, 2] as const) {
-      writer.consoleReleased(stream, this.#gate.consoleReleased(stream));
-    }
-    this.#gate.visitAllConsole((stream, offset, bytes) => writer.console(stream, offset, bytes));
-    return { frame: writer.seal(), epoch: this.#epoch, regions };
   }
 
   /* --- restore ---------- */
@@ -406,6 +313,10 @@ export class Checkpointer extends ForwardingLvm {
     return this.#gate.console(stream, source);
   }
 
+  override consoleDelivered(stream: 1 | 2): number {
+    return this.#gate.consoleDelivered(stream);
+  }
+
   override setAlarm(deadlineNs: number): void {
     this.#clientAlarmNs = deadlineNs;
     this.#setAlarm();
@@ -448,9 +359,15 @@ export class Checkpointer extends ForwardingLvm {
     this.inner.dropHeap(thread, start, end, value);
   }
 
-  override answerSignal(thread: Tid, target: Tid, number: number, info: Uint8Array): void {
+  override answerSignal(
+    thread: Tid,
+    value: number,
+    target: Tid | null,
+    number: number,
+    info: Uint8Array,
+  ): void {
     if (thread === this.#current) this.#current = null;
-    this.inner.answerSignal(thread, target, number, info);
+    this.inner.answerSignal(thread, value, target, number, info);
   }
 
   /* --- LvmClient: what calls for an epoch ---------- */
@@ -465,6 +382,7 @@ export class Checkpointer extends ForwardingLvm {
 
   override ready(handle: Handle, events: number): void {
     if (handle === 0) {
+      if (events & READY.out) this.#gate.consoleReady();
       this.client.ready(handle, events);
       return;
     }

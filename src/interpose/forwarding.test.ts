@@ -59,6 +59,7 @@ test('every upcall passes all its arguments up', () => {
     launched: 2,
     trapped: 1,
     withdrawn: 1,
+    interrupted: 2,
     ready: 2,
     alarm: 0,
     settled: 0,

@@ -86,12 +86,18 @@ export class ForwardingLvm implements Lvm, LvmClient {
     this.inner.dropHeap(thread, start, end, value);
   }
 
-  answerSignal(thread: Tid, target: Tid, number: number, info: Uint8Array): void {
-    this.inner.answerSignal(thread, target, number, info);
+  answerSignal(
+    thread: Tid,
+    value: number,
+    target: Tid | null,
+    number: number,
+    info: Uint8Array,
+  ): void {
+    this.inner.answerSignal(thread, value, target, number, info);
   }
 
-  signal(thread: Tid, number: number, info: Uint8Array): number {
-    return this.inner.signal(thread, number, info);
+  signal(target: Tid | null, number: number, info: Uint8Array): number {
+    return this.inner.signal(target, number, info);
   }
 
   /* --- Lvm: guest memory ---------------------------------------------------------------------- */
@@ -220,6 +226,10 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.consoleWrite(stream, source);
   }
 
+  consoleDelivered(stream: 1 | 2): number {
+    return this.inner.consoleDelivered(stream);
+  }
+
   consoleRead(target: Uint8Array): number {
     return this.inner.consoleRead(target);
   }
@@ -240,6 +250,10 @@ export class ForwardingLvm implements Lvm, LvmClient {
 
   withdrawn(thread: Tid): void {
     this.client.withdrawn(thread);
+  }
+
+  interrupted(thread: Tid, signal: number): number | null {
+    return this.client.interrupted(thread, signal);
   }
 
   ready(handle: Handle, events: number): void {

@@ -38,16 +38,38 @@ class HeldStream {
   }
 }
 
-/** Console output of one stream, by its offset since the guest's start. */
+/**
+ * Console output of one stream, by its offset since the guest's start. It is kept until whoever
+ * reads it has it: a released piece may be lost on its way when this process dies.
+ */
 class HeldConsole {
   readonly pieces: { epoch: Epoch; bytes: Buffer }[] = [];
   bytes = 0;
-  /** Offset of the first byte that was not released. */
-  releasedTo = 0;
+  /** Offset of the first byte held. */
+  deliveredTo = 0;
+  /** Offset of the first byte that was not let out. */
+  sentTo = 0;
+  /** Offset at which the console below began to count. */
+  start = 0;
   isAwaited = false;
 
-  get end(): number {
-    return this.releasedTo + this.bytes;
+  restore(offset: number): void {
+    this.deliveredTo = offset;
+    this.sentTo = offset;
+    this.start = offset;
+  }
+
+  /** Forgets what has been delivered, up to an offset. */
+  deliver(to: number): void {
+    while (this.deliveredTo < to) {
+      const [piece] = this.pieces;
+      assert(piece !== undefined, 'what was delivered was held');
+      const count = Math.min(piece.bytes.length, to - this.deliveredTo);
+      if (count === piece.bytes.length) this.pieces.shift();
+      else piece.bytes = piece.bytes.subarray(count);
+      this.deliveredTo += count;
+      this.bytes -= count;
+    }
   }
 }
 
@@ -195,7 +217,7 @@ export class OutputGate {
   visitConsole(visit: (stream: 1 | 2, offset: number, bytes: Buffer) => void): void {
     for (const stream of [1, 2] as const) {
       const held = this.#console[stream];
-      let offset = held.releasedTo;
+      let offset = held.deliveredTo;
       for (const piece of held.pieces) {
         if (piece.epoch === this.#open) visit(stream, offset, piece.bytes);
         offset += piece.bytes.length;
@@ -208,19 +230,20 @@ export class OutputGate {
     for (const stream of [1, 2] as const) {
       const held = this.#console[stream];
       const bytes = Buffer.concat(held.pieces.map((piece) => piece.bytes));
-      if (bytes.length > 0) visit(stream, held.releasedTo, bytes);
+      if (bytes.length > 0) visit(stream, held.deliveredTo, bytes);
     }
   }
 
-  /** Offset up to which a console stream was released. */
-  consoleReleased(stream: 1 | 2): number {
-    return this.#console[stream].releasedTo;
+  /** Offset up to which a console stream has reached its reader. */
+  consoleDelivered(stream: 1 | 2): number {
+    this.#takeDelivered(stream);
+    return this.#console[stream].deliveredTo;
   }
 
   /** After a restore: output that was held in epochs that are now ours to release. */
   restoreConsole(stream: 1 | 2, offset: number, bytes: Buffer, of: Epoch): void {
     const held = this.#console[stream];
-    held.releasedTo = offset;
+    held.restore(offset);
     if (bytes.length === 0) return;
     held.pieces.push({ epoch: of, bytes });
     held.bytes += bytes.length;
@@ -289,22 +312,36 @@ export class OutputGate {
     this.#events.halfReleased();
   }
 
+  /** The console below takes more, or has delivered some. */
+  consoleReady(): void {
+    this.#flushConsole(1);
+    this.#flushConsole(2);
+  }
+
   #flushConsole(stream: 1 | 2): void {
     const held = this.#console[stream];
-    for (;;) {
-      const [piece] = held.pieces;
-      if (piece === undefined || piece.epoch > this.#released) break;
-      const count = this.#inner.consoleWrite(stream, piece.bytes);
-      if (count <= 0) break;
-      held.releasedTo += count;
-      held.bytes -= count;
-      if (count === piece.bytes.length) held.pieces.shift();
-      else piece.bytes = piece.bytes.subarray(count);
+    let offset = held.deliveredTo;
+    for (const piece of held.pieces) {
+      if (piece.epoch > this.#released) break;
+      const end = offset + piece.bytes.length;
+      if (end > held.sentTo) {
+        const rest = piece.bytes.subarray(held.sentTo - offset);
+        const count = this.#inner.consoleWrite(stream, rest);
+        if (count > 0) held.sentTo += count;
+        if (count < rest.length) break;
+      }
+      offset = end;
     }
+    this.#takeDelivered(stream);
     if (held.isAwaited && held.bytes < CONSOLE_BYTES_MAX) {
       held.isAwaited = false;
       // Handle 0 is the console.
       this.#events.ready(0 as Handle, READY.out);
     }
+  }
+
+  #takeDelivered(stream: 1 | 2): void {
+    const held = this.#console[stream];
+    held.deliver(Math.min(held.sentTo, held.start + this.#inner.consoleDelivered(stream)));
   }
 }

@@ -143,11 +143,28 @@ export class Tracer extends ForwardingLvm {
 
   /* --- life of the guest, signals ------------------------------------------------------------- */
 
-  override signal(thread: Tid, number: number, info: Uint8Array): number {
-    const result = this.inner.signal(thread, number, info);
-    this.#write(
-      `[${thread}] --- signal ${number} --- ${result < 0 ? resultText(result) : ''}`.trim(),
-    );
+  override answerSignal(
+    thread: Tid,
+    value: number,
+    target: Tid | null,
+    number: number,
+    info: Uint8Array,
+  ): void {
+    this.#answered(thread, resultText(value));
+    this.#write(`[${target ?? 'process'}] --- signal ${number} ---`);
+    this.inner.answerSignal(thread, value, target, number, info);
+  }
+
+  override interrupted(thread: Tid, signal: number): number | null {
+    const value = this.client.interrupted(thread, signal);
+    this.#answered(thread, value === null ? 'withdrawn' : resultText(value));
+    return value;
+  }
+
+  override signal(target: Tid | null, number: number, info: Uint8Array): number {
+    const result = this.inner.signal(target, number, info);
+    const failure = result < 0 ? ` ${resultText(result)}` : '';
+    this.#write(`[${target ?? 'process'}] --- signal ${number} ---${failure}`);
     return result;
   }
 

@@ -4,6 +4,7 @@
  * A call's way: trapped -> #run -> handler (syscalls/) -> objects -> Outcome -> #finish -> Lvm.
  */
 import { E } from '../abi/errno.ts';
+import { AT } from '../abi/fs.ts';
 import { syscallName } from '../abi/syscalls.ts';
 import { assert, present } from '../base/assert.ts';
 import { type Handle, pid, type Tid } from '../base/ids.ts';
@@ -22,12 +23,19 @@ import { factories } from './kinds.ts';
 import { GuestFault, GuestMemory } from './memory.ts';
 import type { NetStack } from './net/net-stack.ts';
 import { Objects } from './object.ts';
-import type { Outcome } from './outcome.ts';
+import type { Outcome, SendSignal } from './outcome.ts';
 import type { Process } from './process.ts';
+import { interruption } from './signal/interruption.ts';
 import { createState, KernelState } from './state.ts';
 import { entries } from './table.ts';
 import { Task } from './task.ts';
 import { Deadlines } from './time/deadlines.ts';
+
+/** A signal that a call brings upon its caller, such as SIGPIPE. */
+interface OwnSignal {
+  readonly number: number;
+  readonly info: Uint8Array;
+}
 
 /** How a guest is set up; from the command line. */
 export interface KernelOptions {
@@ -51,8 +59,11 @@ export class Kernel implements LvmClient {
   /** Told when the guest is gone. */
   onExited: (status: ExitStatus) => void = () => {};
   readonly #runnable: Task[] = [];
-  /** The task whose handler runs, and signals that wait for its end. */
+  /** The task whose handler runs. */
   #running: Task | null = null;
+  /** The signal that ends the running task's call with it. */
+  #ownSignal: OwnSignal | null = null;
+  /** Signals of the running handler that wait for its end. */
   readonly #afterCall: (() => void)[] = [];
   #ended: ExitStatus | null = null;
 
@@ -123,7 +134,10 @@ export class Kernel implements LvmClient {
     const process = this.state.process;
     process.setHeap(heap);
     assert(process.pid === pid(first), 'the first thread has the id of the process');
-    this.addTask(process, first, process.argv[0] ?? '');
+    const task = this.addTask(process, first, process.argv[0] ?? '');
+    // Without links, as /proc/self/exe shows it: a loader finds $ORIGIN by it.
+    const program = this.fs.walkTo(task, AT.FDCWD, process.executable, { follow: true });
+    if (typeof program !== 'number') process.executable = program.path();
   }
 
   trapped(call: TrappedCall): void {
@@ -145,6 +159,14 @@ export class Kernel implements LvmClient {
     const task = this.task(thread);
     task.stopWaiting();
     task.state = 'withdrawn';
+  }
+
+  interrupted(thread: Tid, signal: number): number | null {
+    const task = this.task(thread);
+    const end = interruption(task, signal);
+    if (end === null) this.withdrawn(thread);
+    else task.endCall();
+    return end;
   }
 
   ready(handle: Handle, events: number): void {
@@ -213,23 +235,32 @@ export class Kernel implements LvmClient {
   }
 
   /**
-   * Sends a signal on behalf of the kernel (SIGPIPE, timers). To the task whose handler runs it
-   * goes after the call is answered: before, it would interrupt the call.
+   * Sends a signal on behalf of the kernel (SIGPIPE, timers), to a task or to the process (null). A
+   * task whose handler runs gets it with the end of its call, as Linux does it.
    */
-  signal(target: Task, number: number, info: Uint8Array): void {
+  signal(target: Task | null, number: number, info: Uint8Array): void {
+    if (this.#running !== null && this.#running === target && this.#ownSignal === null) {
+      this.#ownSignal = { number, info };
+      return;
+    }
     const send = () => {
-      if (this.tasks.get(target.tid) === target) this.lvm.signal(target.tid, number, info);
+      if (target === null) this.lvm.signal(null, number, info);
+      else if (this.tasks.get(target.tid) === target) this.lvm.signal(target.tid, number, info);
     };
-    if (this.#running === target) this.#afterCall.push(send);
-    else send();
+    if (this.#running === null) send();
+    else this.#afterCall.push(send);
   }
 
   #finish(task: Task, outcome: Outcome): void {
+    const own = this.#ownSignal;
+    this.#ownSignal = null;
     if (typeof outcome === 'number') {
       task.endCall();
-      this.lvm.answer(task.tid, outcome);
+      if (own === null) this.lvm.answer(task.tid, outcome);
+      else this.lvm.answerSignal(task.tid, outcome, task.tid, own.number, own.info);
       return;
     }
+    if (own !== null) this.#afterCall.push(() => this.signal(task, own.number, own.info));
     switch (outcome.kind) {
       case 'blocked':
         task.armDeadline();
@@ -263,11 +294,15 @@ export class Kernel implements LvmClient {
         return;
       case 'signal':
         task.endCall();
-        this.lvm.answerSignal(task.tid, outcome.target.tid, outcome.number, outcome.info);
+        this.#answerSignal(task, outcome);
         return;
       case 'gone':
         return;
     }
+  }
+
+  #answerSignal(task: Task, { target, number, info }: SendSignal): void {
+    this.lvm.answerSignal(task.tid, 0, target?.tid ?? null, number, info);
   }
 
   /** Runs the handlers of woken tasks again; those that they wake follow in the same round. */

@@ -46,10 +46,11 @@ export interface DropHeap {
   readonly value: number;
 }
 
-/** The caller sends a signal; the call ends with 0. */
+/** The caller sends a signal; the call ends with 0, or -errno when it can't be sent. */
 export interface SendSignal {
   readonly kind: 'signal';
-  readonly target: Task;
+  /** Null: the process. */
+  readonly target: Task | null;
   readonly number: number;
   /** siginfo_t. */
   readonly info: Uint8Array;

@@ -114,6 +114,12 @@ export class Task extends KernelObject implements Waiter {
     return this.kernel.monotonicNs() >= this.#deadlineNs;
   }
 
+  /** How long the running call may still wait, or null if it waits without a limit. */
+  get remainingNs(): number | null {
+    if (Number.isNaN(this.#deadlineNs)) return null;
+    return Math.max(0, this.#deadlineNs - this.kernel.monotonicNs());
+  }
+
   /**
    * Waits on `queue` (and on those of earlier calls in this handler), until the deadline if one is
    * set.

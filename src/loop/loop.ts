@@ -42,6 +42,7 @@ export class Loop {
   readonly #drain = Buffer.alloc(8);
   #armedNs = Infinity;
   #isStopped = false;
+  #round = 0;
   /** Called each time before the loop waits: all that was ready has been served. */
   onSettled: () => void = () => {};
   /**
@@ -128,6 +129,11 @@ export class Loop {
     this.#arm();
   }
 
+  /** Counts the looks at what is ready: what a callback is told was true at the last one. */
+  get round(): number {
+    return this.#round;
+  }
+
   stop(): void {
     this.#isStopped = true;
   }
@@ -152,6 +158,7 @@ export class Loop {
     }
     if (count === E.EINTR) return;
     check('epoll_wait', count);
+    this.#round += 1;
     for (let index = 0; index < count; index += 1) {
       const events = this.#events.readUInt32LE(index * EVENT_BYTES);
       const fd = this.#events.readInt32LE(index * EVENT_BYTES + 4);

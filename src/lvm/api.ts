@@ -224,15 +224,23 @@ export interface Lvm {
    */
   dropHeap(thread: Tid, start: GuestAddress, end: GuestAddress, value: number): void;
   /**
-   * Answers kill(2) and its like: the calling thread itself sends the signal, so that it is
-   * delivered as by Linux: to itself before the call returns.
+   * Ends the call with `value` and sends a signal, to one thread or to the process (null), as one:
+   * a thread that signals itself gets it before it goes on. When it can't be sent, the call ends
+   * with -errno instead.
    */
-  answerSignal(thread: Tid, target: Tid, number: number, info: Uint8Array): void;
+  answerSignal(
+    thread: Tid,
+    value: number,
+    target: Tid | null,
+    number: number,
+    info: Uint8Array,
+  ): void;
   /**
-   * Sends a signal to one thread, from outside; a call that it waits in is withdrawn. `info` is a
-   * siginfo_t (128 bytes). The kernel delivers it.
+   * Sends a signal to one thread or to the process (null). `info` is a siginfo_t (128 bytes) as the
+   * receiver sees it. The kernel delivers it; a trapped call that it interrupts is asked about
+   * (`interrupted`).
    */
-  signal(thread: Tid, number: number, info: Uint8Array): number;
+  signal(target: Tid | null, number: number, info: Uint8Array): number;
 
   /* --- guest memory ---------- */
 
@@ -313,6 +321,11 @@ export interface Lvm {
 
   /** Standard output (1) or error (2); bytes taken or -EAGAIN. */
   consoleWrite(stream: 1 | 2, source: Uint8Array): number;
+  /**
+   * How many of the bytes that `consoleWrite` took here have reached whoever reads them, who will
+   * not lose them when this process dies. `ready` of handle 0 tells of more.
+   */
+  consoleDelivered(stream: 1 | 2): number;
   /** Standard input: bytes read, 0 at the end, -EAGAIN. */
   consoleRead(target: Uint8Array): number;
 
@@ -332,6 +345,11 @@ export interface LvmClient {
    * The thread's unanswered call was interrupted by `quiesce` and is asked again after `resume`.
    */
   withdrawn(thread: Tid): void;
+  /**
+   * A signal that it does not block is about to interrupt the thread's unanswered call. Returns
+   * what the call ends with, or null: it is made again, as after `withdrawn`.
+   */
+  interrupted(thread: Tid, signal: number): number | null;
   /** A stream, listener or the console (handle 0) became ready: READY bits, edge-triggered. */
   ready(handle: Handle, events: number): void;
   /** The time of `setAlarm` has come. */

@@ -15,8 +15,8 @@ import type { Lvm } from './api.ts';
  *   was said; room is accounted for at once, so that the caller sees backpressure.
  * - `replay`: its effect on the host is small and repeatable. Noted in the handle table and issued
  *   again where the guest comes back; the handle stays the same to the caller.
- * - `regenerate`: names something read-only that every replica has. Noted in the handle table and
- *   opened again, by name, when first used.
+ * - `regenerate`: names something read-only that every replica has. Passed on; the client keeps the
+ *   name, not the handle, and opens it again where the guest comes back.
  * - `diverge`: makes something that can't be carried over. Noted in the handle table; after a
  *   takeover the handle is dead and its use gives the error that the guest knows (-ECONNRESET).
  */
@@ -73,6 +73,7 @@ export const callClasses: { readonly [Call in keyof Lvm]: CallClass } = {
   streamClose: 'output',
 
   consoleWrite: 'output',
+  consoleDelivered: 'input',
   consoleRead: 'input',
 
   // For the operator, not for the guest's clients: may be said twice, or lost.

@@ -46,11 +46,14 @@ function writeOut(stream: 1 | 2, bytes: Uint8Array): boolean {
 
 function main(options: ReplicaOptions): void {
   const loop = new Loop();
-  const console = new Console((stream, bytes) => {
-    // As the kernel does to whoever writes to a pipe without a reader; what was written is lost.
-    if (!writeOut(stream, bytes)) sendSignalToProcess(kernel.state.process, SIGPIPE);
-    return bytes.length;
-  }, true);
+  const console = new Console(
+    (stream, bytes) => {
+      // As the kernel does to whoever writes to a pipe without a reader; what was written is lost.
+      if (!writeOut(stream, bytes)) sendSignalToProcess(kernel.state.process, SIGPIPE);
+      return bytes.length;
+    },
+    { hasInput: true, isConfirmed: false },
+  );
   const port = new MainPort(present(parentPort, 'parent port'), loop, (command) =>
     onCommand(command),
   );

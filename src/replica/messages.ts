@@ -89,6 +89,8 @@ export type SentryCommand =
   /** These said that their processes live. */
   | { readonly type: 'pulses'; readonly replicas: readonly number[] }
   | { readonly type: 'console-input'; readonly bytes: string; readonly isEnd: boolean }
+  /** The supervisor has a stream's output up to `offset`. */
+  | { readonly type: 'console-delivered'; readonly stream: 1 | 2; readonly offset: number }
   | { readonly type: 'signal'; readonly number: number }
   | { readonly type: 'stop' };
 

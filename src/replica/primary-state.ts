@@ -35,6 +35,11 @@ const JOINER_QUEUE_BYTES = 1 << 20;
  */
 const BACKLOG_BYTES_MAX = 64 << 20;
 /**
+ * An epoch waits at most so long for a joiner that lags. Epochs further apart carry less: a page
+ * that is written again and again travels once; and what a joiner gets of the state goes between.
+ */
+const JOINER_PATIENCE_NS = 50e6;
+/**
  * The acknowledgement of a delta is due within microseconds: polling is faster than being woken.
  */
 const SPIN_NS = 100_000;
@@ -64,6 +69,8 @@ export class PrimaryState {
   #ballot: Ballot;
   #released: Epoch;
   #spinUntilNs = 0;
+  /** When the last epoch ended. */
+  #capturedNs = 0;
 
   constructor(deps: PrimaryDeps, ballot: Ballot, base: Epoch) {
     this.#deps = deps;
@@ -84,14 +91,21 @@ export class PrimaryState {
   }
 
   get #mayCapture(): boolean {
-    if (!this.#deps.machine.commit.mayCapture || this.#isFull) return false;
-    for (const transfer of this.#transfers.values()) if (transfer.isBehind) return false;
-    return true;
+    return this.#canCapture && !this.#backlog.isFull && !this.#isPaced;
   }
 
-  /** As many deltas wait for acknowledgement as may. */
-  get #isFull(): boolean {
-    return this.#pool.isExhausted || this.#backlog.isFull;
+  /** There is room for one more delta, if it must be. */
+  get #canCapture(): boolean {
+    return this.#deps.machine.commit.mayCapture && !this.#pool.isExhausted;
+  }
+
+  /** Epochs come faster than a joiner takes them, or write more. */
+  get #isPaced(): boolean {
+    if (this.#transfers.size === 0) return false;
+    const transfers = [...this.#transfers.values()];
+    if (transfers.some((transfer) => transfer.isBehind)) return true;
+    const isLagging = transfers.some((transfer) => transfer.isLagging);
+    return isLagging && this.#deps.loop.nowNs() < this.#capturedNs + JOINER_PATIENCE_NS;
   }
 
   get #isAwaiting(): boolean {
@@ -103,6 +117,7 @@ export class PrimaryState {
   #captured(report: CaptureReport): void {
     const { machine, faults, stats, loop } = this.#deps;
     const { delta } = report;
+    this.#capturedNs = loop.nowNs();
     if (!machine.captured(delta.epoch)) {
       delta.release();
       return;
@@ -155,7 +170,7 @@ export class PrimaryState {
   }
 
   #prune(): void {
-    const wasFull = this.#isFull;
+    const wasFull = this.#pool.isExhausted || this.#backlog.isFull;
     let lowest = this.checkpointer.epoch;
     for (const stored of this.#streams.values()) if (stored < lowest) lowest = stored;
     this.#backlog.release(lowest);
@@ -176,6 +191,8 @@ export class PrimaryState {
     this.#transfers.delete(member);
     this.#unwant(member);
     this.#prune();
+    // Epochs may have waited for it.
+    this.checkpointer.reconsider();
   }
 
   /** False: it doesn't wait for a transfer (any more). */
@@ -207,7 +224,7 @@ export class PrimaryState {
       done(new Error('another checkpoint is being written'));
       return;
     }
-    if (!this.#mayCapture) {
+    if (!this.#canCapture) {
       done(new Error('the backups are too far behind now; try again'));
       return;
     }
@@ -283,8 +300,7 @@ export class PrimaryState {
     for (const transfer of this.#transfers.values()) {
       isSettling = transfer.pump(PUMP_CHUNKS) || isSettling;
     }
-    if (isSettling && this.#mayCapture) this.checkpointer.captureOrRetry();
-    // A joiner's connection may have taken what was too much.
+    if (isSettling && this.#canCapture && !this.#backlog.isFull) this.checkpointer.captureOrRetry();
     else this.checkpointer.reconsider();
     this.#schedulePump();
   }

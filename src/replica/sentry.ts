@@ -28,10 +28,17 @@ const SIGTERM = 15;
 
 /** Released console output, on its way to the supervisor with its offset. */
 class ConsoleOut {
+  readonly #starts = { 1: 0, 2: 0 };
   readonly #offsets = { 1: 0, 2: 0 };
 
   at(stream: 1 | 2, offset: number): void {
+    this.#starts[stream] = offset;
     this.#offsets[stream] = offset;
+  }
+
+  /** How many bytes up to an offset were sent from here. */
+  countTo(stream: 1 | 2, offset: number): number {
+    return offset - this.#starts[stream];
   }
 
   /** Where these bytes stand. */
@@ -52,12 +59,15 @@ function main(options: ReplicaOptions): void {
     kill(getpid(), action === 'kill' ? SIGKILL : SIGSTOP);
   });
   const consoleOut = new ConsoleOut();
-  const console = new Console((stream, bytes) => {
-    const offset = consoleOut.take(stream, bytes);
-    const text = Buffer.from(bytes).toString('base64');
-    port.post({ type: 'console', stream, offset, bytes: text });
-    return bytes.length;
-  }, false);
+  const console = new Console(
+    (stream, bytes) => {
+      const offset = consoleOut.take(stream, bytes);
+      const text = Buffer.from(bytes).toString('base64');
+      port.post({ type: 'console', stream, offset, bytes: text });
+      return bytes.length;
+    },
+    { hasInput: false, isConfirmed: true },
+  );
   const stats = new EpochStats();
   const { failureTimeoutMs } = options;
   const machine = new Machine({
@@ -143,6 +153,9 @@ function main(options: ReplicaOptions): void {
         return;
       case 'console-input':
         console.feed(Buffer.from(command.bytes, 'base64'), command.isEnd);
+        return;
+      case 'console-delivered':
+        console.confirm(command.stream, consoleOut.countTo(command.stream, command.offset));
         return;
       case 'signal':
         if (runner.kernel !== null) {

@@ -58,6 +58,11 @@ export class Transfer {
     return this.#isSettling;
   }
 
+  /** The sink takes no more now. */
+  get isLagging(): boolean {
+    return this.#sink.room() <= 0;
+  }
+
   get isSettling(): boolean {
     return this.#isSettling;
   }

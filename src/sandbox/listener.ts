@@ -17,6 +17,8 @@ import {
 import { assert } from '../base/assert.ts';
 import * as os from '../ffi/native.ts';
 
+const POLLIN = 1;
+
 export class Listener {
   readonly fd: number;
   /** The notification that `receive` filled in. */
@@ -25,6 +27,7 @@ export class Listener {
   readonly args = this.notification.subarray(NOTIF.args, NOTIF.args + 48);
   readonly #response = Buffer.alloc(RESPONSE.bytes);
   readonly #addfd = Buffer.alloc(ADDFD.bytes);
+  readonly #pollfd = Buffer.alloc(8);
 
   constructor(fd: number) {
     this.fd = fd;
@@ -33,7 +36,18 @@ export class Listener {
     os.ioctlValue(fd, SECCOMP_IOCTL.NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
   }
 
-  /** Takes the next notification; false when the one announced was withdrawn. */
+  /** Whether a notification is there to be received, after waiting at most `timeoutMs`. */
+  isReady(timeoutMs: number): boolean {
+    this.#pollfd.writeInt32LE(this.fd, 0);
+    this.#pollfd.writeInt16LE(POLLIN, 4);
+    this.#pollfd.writeInt16LE(0, 6);
+    return os.poll(this.#pollfd, 1, timeoutMs) > 0 && (this.#pollfd.readInt16LE(6) & POLLIN) !== 0;
+  }
+
+  /**
+   * Takes the next notification; false when the one announced was withdrawn at this moment. Waits
+   * for one when there is none: ask only when it was announced and nothing was withdrawn since.
+   */
   receive(): boolean {
     this.notification.fill(0);
     const result = os.ioctl(this.fd, SECCOMP_IOCTL.NOTIF_RECV, this.notification);

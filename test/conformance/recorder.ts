@@ -20,6 +20,7 @@ export type Upcall =
       readonly args: Buffer;
     }
   | { readonly kind: 'withdrawn'; readonly thread: Tid }
+  | { readonly kind: 'interrupted'; readonly thread: Tid; readonly signal: number }
   | { readonly kind: 'ready'; readonly handle: Handle; readonly events: number }
   | { readonly kind: 'alarm' }
   | { readonly kind: 'exited'; readonly status: ExitStatus };
@@ -67,6 +68,11 @@ export class Recorder implements LvmClient {
 
   withdrawn(thread: Tid): void {
     this.#note({ kind: 'withdrawn', thread });
+  }
+
+  interrupted(thread: Tid, signal: number): number | null {
+    this.#note({ kind: 'interrupted', thread, signal });
+    return null;
   }
 
   ready(handle: Handle, events: number): void {

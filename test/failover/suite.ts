@@ -74,9 +74,9 @@ export function failoverSuite(): void {
     const group = await Group.start(new World(t), {
       replicas: 2,
       seed,
-      failureTimeoutMs: 500,
+      failureTimeoutMs: 1_000,
       keepsDeposed: true,
-      requestTimeoutMs: 1500,
+      requestTimeoutMs: 2_500,
     });
     t.after(() => group.workload.stop().catch(() => {}));
     for (let step = 0; step < 2; step += 1) {
@@ -95,9 +95,9 @@ export function failoverSuite(): void {
         replicas: 2,
         seed,
         faults: [`1:${point}:100=freeze`],
-        failureTimeoutMs: 500,
+        failureTimeoutMs: 1_000,
         keepsDeposed: true,
-        requestTimeoutMs: 1500,
+        requestTimeoutMs: 2_500,
       });
       t.after(() => group.workload.stop().catch(() => {}));
       await eventually(`replica 1 frozen at ${point}`, 30_000, () => group.isFrozen(1), 20);

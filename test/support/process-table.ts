@@ -5,6 +5,9 @@
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
+/** A millisecond each. */
+const STOP_LOOKS_MAX = 10_000;
+
 export interface ProcessInfo {
   readonly pid: number;
   readonly parent: number;
@@ -35,6 +38,27 @@ export function readProcess(pid: number): ProcessInfo | null {
   } catch {
     return null;
   }
+}
+
+/** Waits until each thread of a process that was sent SIGSTOP stands still, or it is gone. */
+export function awaitStop(pid: number): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (let left = STOP_LOOKS_MAX; left > 0; left -= 1) {
+    let states: string[];
+    try {
+      states = readdirSync(`/proc/${pid}/task`).map((thread) => {
+        const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
+        return stat.charAt(stat.lastIndexOf(')') + 2);
+      });
+    } catch {
+      // A thread or the process went away meanwhile.
+      if (readProcess(pid) === null) return;
+      continue;
+    }
+    if (states.every((state) => 'TtZX'.includes(state))) return;
+    Atomics.wait(pause, 0, 0, 1);
+  }
+  throw new Error(`process ${pid} did not stop`);
 }
 
 function listProcesses(): ProcessInfo[] {

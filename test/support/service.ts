@@ -24,6 +24,7 @@ export interface ServiceSpec {
   readonly replicas?: number;
   /** `REPLICA_OR_*:POINT[:COUNT]=kill|freeze|fail`. */
   readonly faults?: readonly string[];
+  /** Silence that counts as a death; see `patientFailureMs`. */
   readonly failureTimeoutMs?: number;
   /** Leaves a deposed primary running, so that a test can look at it. */
   readonly keepsDeposed?: boolean;
@@ -33,6 +34,12 @@ export interface ServiceSpec {
   readonly options?: readonly string[];
   readonly more?: Partial<ProgramSpec>;
 }
+
+/**
+ * Unless a test says otherwise: a death is seen by the connection, and a machine too busy to run a
+ * replica for a while is not taken for one.
+ */
+const patientFailureMs = 2_000;
 
 /** Starting takes well under a second; the machine may be busy. */
 const readyTimeoutMs = 30_000;
@@ -61,14 +68,15 @@ export class Service {
   }
 
   #arguments(): string[] {
-    const { mode, publish, restore, replicas, faults = [], failureTimeoutMs } = this.spec;
+    const { mode, publish, restore, replicas, faults = [] } = this.spec;
     const args = [restore === undefined ? mode : 'restore', ...(this.spec.options ?? [])];
     if (publish) args.push('--publish', `127.0.0.1:${publish.port}:${publish.guestPort}`);
     if (mode === 'run') {
       args.push('--name', this.name, '--json');
       if (replicas !== undefined) args.push('--replicas', String(replicas));
       for (const fault of faults) args.push('--fault', fault);
-      if (failureTimeoutMs !== undefined) args.push('--failure-timeout', String(failureTimeoutMs));
+      const failureMs = this.spec.failureTimeoutMs ?? patientFailureMs;
+      args.push('--failure-timeout', String(failureMs));
       if (this.spec.keepsDeposed === true) args.push('--keep-deposed');
     }
     if (restore !== undefined) return [...args, restore];

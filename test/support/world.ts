@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import type { Owner } from './owner.ts';
 import { cliPath } from './paths.ts';
-import { family, isAlive, type ProcessInfo, readProcess } from './process-table.ts';
+import { awaitStop, family, isAlive, type ProcessInfo, readProcess } from './process-table.ts';
 import { Program, type ProgramSpec } from './program.ts';
 import { delay, eventually } from './wait.ts';
 
@@ -82,11 +82,15 @@ export class World {
     return found.filter(isAlive);
   }
 
-  /** Signals a process of this world, and no other. */
+  /**
+   * Signals a process of this world, and no other. A stop has taken effect on return: every thread
+   * stands still.
+   */
   signal(pid: number, signal: NodeJS.Signals): void {
     const isOurs = this.look().some((info) => info.pid === pid);
     assert.ok(isOurs, `process ${pid} is not of this test, or gone; not sent ${signal}`);
     process.kill(pid, signal);
+    if (signal === 'SIGSTOP') awaitStop(pid);
   }
 
   isRunning(pid: number): boolean {

@@ -28,6 +28,17 @@ const NEAR_BYTES = 1 << 20;
 /** A shared mapping of a file of the root can't be written, nor made writable. */
 const isWatched = (region: HostRegion): boolean => !(region.shared && region.backing === 'file');
 
+const isWritable = (region: HostRegion): boolean =>
+  (region.protection & PROT.WRITE) !== 0 && isWatched(region);
+
+/** How shared anonymous memory, which is a file to Linux, shows in /proc/PID/maps. */
+const SHARED_ANONYMOUS = '/dev/zero (deleted)';
+
+function backingOf({ name, backed }: MemoryRegion): Backing {
+  if (name.startsWith(`/memfd:${IMAGE_NAME}`)) return 'image';
+  return backed && name !== SHARED_ANONYMOUS ? 'file' : 'zeros';
+}
+
 export interface AddressSpaceOptions {
   readonly hostPid: number;
   readonly written: WrittenPages;
@@ -47,6 +58,8 @@ export class AddressSpace {
   readonly #rootDirectory: string;
   #regions: readonly HostRegion[] = [];
   #scanned: readonly Range[] = [];
+  /** Mappings that were writable at some look since the last scan. */
+  #unscanned: HostRegion[] = [];
   #isChanged = false;
   /** A mapping was moved: Linux no longer knows which of its pages were written. */
   #isMoved = false;
@@ -62,7 +75,7 @@ export class AddressSpace {
     this.#rootDirectory = options.rootDirectory;
     this.#regions = this.#read();
     this.#watch();
-    this.#chooseScanned([]);
+    this.#chooseScanned();
     // What is there now came from the image.
     this.#written.take(GATE_END, TASK_SIZE, () => {});
   }
@@ -112,6 +125,30 @@ export class AddressSpace {
     this.#isChanged = true;
   }
 
+  /** Whether part of a range may be a mapping of the image; asked while the guest runs. */
+  mayStandOnImage(range: Range): boolean {
+    // What was mapped since the last look is never the image.
+    return this.#regions.some(
+      ({ backing, start, end }) => backing === 'image' && start < range.end && range.start < end,
+    );
+  }
+
+  /** Stopped only: the parts of a range that are mappings of the image. */
+  standingOnImage(range: Range): { readonly range: Range; readonly protection: number }[] {
+    return this.#read()
+      .filter(({ backing }) => backing === 'image')
+      .map(({ start, end, protection }) => ({
+        range: { start: Math.max(start, range.start), end: Math.min(end, range.end) },
+        protection,
+      }))
+      .filter(({ range: { start, end } }) => start < end);
+  }
+
+  /** Part of the image was replaced by memory of the guest's own, with the same content. */
+  leftImage(): void {
+    this.#isChanged = true;
+  }
+
   /** The content of a range is given up. */
   dropped(start: number, end: number): void {
     this.#drop(start, end - start);
@@ -136,9 +173,9 @@ export class AddressSpace {
 
   #read(): HostRegion[] {
     return readMaps(this.#hostPid).map((region) => {
-      const isImage = region.name.startsWith(`/memfd:${IMAGE_NAME}`);
-      const backing = isImage ? 'image' : region.backed ? 'file' : 'zeros';
-      return { ...region, backing, name: this.#nameFor(region, backing) };
+      const backing = backingOf(region);
+      const backed = backing !== 'zeros';
+      return { ...region, backing, backed, name: this.#nameFor(region, backing) };
     });
   }
 
@@ -166,7 +203,8 @@ export class AddressSpace {
     this.#regions = this.#read();
     this.#isChanged = false;
     this.#watch();
-    this.#chooseScanned(previous);
+    this.#unscanned.push(...previous.filter(isWritable));
+    this.#chooseScanned();
     for (const region of this.#regions) {
       if (region.backing !== 'file' && !this.#isMoved) continue;
       this.#appeared.push(...subtractRanges([region], before));
@@ -189,6 +227,9 @@ export class AddressSpace {
     for (const { start, end } of unionRanges(this.#appeared)) this.populated(start, end, visit);
     this.#appeared = [];
     this.#takeWritten(visit);
+    if (this.#unscanned.length === 0) return;
+    this.#unscanned = [];
+    this.#chooseScanned();
   }
 
   #takeWritten(visit: PageVisitor): void {
@@ -208,16 +249,15 @@ export class AddressSpace {
   }
 
   /**
-   * What is to be scanned: the mappings that are writable, or were at the last scan. A large area
-   * that is only reserved costs nothing that way; what lies close together is scanned in one go.
+   * What is to be scanned: the mappings that are writable, or were since the last scan. A large
+   * area that is only reserved costs nothing that way; what lies close together is scanned in one
+   * go.
    */
-  #chooseScanned(before: readonly HostRegion[]): void {
-    const isWritable = (region: HostRegion): boolean =>
-      (region.protection & PROT.WRITE) !== 0 && isWatched(region);
+  #chooseScanned(): void {
     const now = this.#regions.filter(isWritable);
     const unwatched = this.#regions.filter((region) => !isWatched(region));
     const near = unionRanges(
-      [...before.filter(isWritable), ...now].map(({ start, end }) => ({
+      [...this.#unscanned, ...now].map(({ start, end }) => ({
         start: Math.max(GATE_END, start - NEAR_BYTES),
         end: Math.min(TASK_SIZE, end + NEAR_BYTES),
       })),

@@ -14,20 +14,40 @@ export class Console {
   /** Input that the guest took: whoever feeds it may feed so much more. */
   onTaken: (bytes: number) => void = () => {};
   readonly #write: (stream: 1 | 2, bytes: Uint8Array) => number;
+  readonly #isConfirmed: boolean;
+  readonly #delivered = { 1: 0, 2: 0 };
   #input: Buffer[] = [];
   #inputBytes = 0;
   #isEnded: boolean;
 
   /**
    * `write` takes released output and says how much of it; without input the guest reads an end.
+   * `isConfirmed`: what was taken may be lost with this process until `confirm` says otherwise.
    */
-  constructor(write: (stream: 1 | 2, bytes: Uint8Array) => number, hasInput: boolean) {
+  constructor(
+    write: (stream: 1 | 2, bytes: Uint8Array) => number,
+    { hasInput, isConfirmed }: { readonly hasInput: boolean; readonly isConfirmed: boolean },
+  ) {
     this.#write = write;
+    this.#isConfirmed = isConfirmed;
     this.#isEnded = !hasInput;
   }
 
   write(stream: 1 | 2, bytes: Uint8Array): number {
-    return this.#write(stream, bytes);
+    const taken = this.#write(stream, bytes);
+    if (!this.#isConfirmed && taken > 0) this.#delivered[stream] += taken;
+    return taken;
+  }
+
+  delivered(stream: 1 | 2): number {
+    return this.#delivered[stream];
+  }
+
+  /** Of all that was taken of a stream, so many bytes have reached their reader. */
+  confirm(stream: 1 | 2, total: number): void {
+    if (total <= this.#delivered[stream]) return;
+    this.#delivered[stream] = total;
+    this.onReady(READY.out);
   }
 
   /**

@@ -35,14 +35,16 @@ import type {
 } from '../../lvm/api.ts';
 import { filterProgram } from '../../sandbox/filter.ts';
 import type { Listener } from '../../sandbox/listener.ts';
-import { GATE_SCRATCH } from '../../sandbox/skeleton-elf.ts';
 import { AddressSpace } from './address-space.ts';
 import { type Built, buildGuest } from './build.ts';
 import type { Console } from './console.ts';
 import { processClock, threadCpuNs } from './cpu-clocks.ts';
 import { MemfdStore } from './memfd-store.ts';
+import { type InjectedCall, leaveImage, mremapRange } from './private-copy.ts';
 import { loadProgram } from './program.ts';
+import type { Range } from './ranges.ts';
 import { Root } from './root.ts';
+import { Signals } from './signals.ts';
 import { type Publication, Streams } from './streams.ts';
 import { type HostThread, Threads } from './threads.ts';
 
@@ -82,6 +84,7 @@ export class LinuxHost implements Lvm {
   readonly #root: Root;
   readonly #streams: Streams;
   readonly #threads = new Threads();
+  readonly #signals: Signals;
   readonly #files = new Map<Handle, number>();
   readonly #alarm: Timer;
   readonly #call = new CurrentCall();
@@ -90,6 +93,8 @@ export class LinuxHost implements Lvm {
   #guest: Guest | null = null;
   #image: MemfdStore | null = null;
   #nextFile = 1;
+  /** The loop's round in which a thread was last stopped. */
+  #stoppedInRound = -1;
   #exitStatus: ExitStatus | null = null;
   /** Trapped calls served so far. */
   callCount = 0;
@@ -104,7 +109,17 @@ export class LinuxHost implements Lvm {
     );
     console.onReady = (events) => this.#ready(handle(0), events);
     this.#alarm = new Timer(() => this.#upcall().alarm());
-    loop.onSettled = () => this.#client?.settled();
+    this.#threads.onStopped = () => {
+      this.#stoppedInRound = this.#loop.round;
+    };
+    this.#signals = new Signals(this.#threads, {
+      withdrawn: (thread) => this.#upcall().withdrawn(thread),
+      interrupted: (thread, signal) => this.#upcall().interrupted(thread, signal),
+    });
+    loop.onSettled = () => {
+      this.#serveEarly();
+      this.#client?.settled();
+    };
   }
 
   attach(client: LvmClient): void {
@@ -235,10 +250,17 @@ export class LinuxHost implements Lvm {
 
   #receive(): void {
     const { listener } = this.#live();
+    // Since the loop looked, the notification may have gone: to receive would be to wait.
+    if (this.#stoppedInRound === this.#loop.round && !listener.isReady(0)) return;
     if (!listener.receive()) return;
     this.#serve(listener.hostTid, listener.id, listener.number, listener.args);
-    // A handler may have waited for a call of its own, and met others.
-    for (let early = this.#threads.takeEarly(); early; early = this.#threads.takeEarly()) {
+    this.#serveEarly();
+  }
+
+  /** A call of our own was waited for, and others came first. */
+  #serveEarly(): void {
+    const { injector } = this.#threads;
+    for (let early = injector.takeEarly(); early; early = injector.takeEarly()) {
       if (this.#guest === null) return;
       this.#serve(early.hostTid, early.id, early.number, early.args);
     }
@@ -279,9 +301,34 @@ export class LinuxHost implements Lvm {
     const taken = this.#take(thread);
     if (taken === null) return;
     const guest = this.#live();
+    if (taken.thread.number === SYS.mremap) {
+      const range = mremapRange(taken.thread.args);
+      if (guest.space.mayStandOnImage(range)) {
+        // The call is made again, and then finds memory that it may move.
+        this.#copyFromImage(guest, taken.thread, range);
+        return;
+      }
+    }
     guest.space.called(taken.thread.number, taken.thread.args);
-    if (taken.thread.number === SYS.exit) this.#threads.remove(taken.thread);
+    if (taken.thread.number === SYS.exit) this.#threads.leave(taken.thread);
     guest.listener.continue(taken.id);
+  }
+
+  /**
+   * Gives a range memory of its own in place of the image, whose offsets are addresses: a mapping
+   * of it can't be moved or grown.
+   */
+  #copyFromImage(guest: Guest, caller: HostThread, range: Range): void {
+    if (!this.quiesce()) return;
+    const { injector } = this.#threads;
+    const { memory, listener } = guest;
+    const call: InjectedCall = (name, ...args) =>
+      injector.inject(caller.tracee, listener, name, args);
+    try {
+      leaveImage(guest.space, memory, call, range);
+    } finally {
+      this.resume();
+    }
   }
 
   answerMap(thread: Tid, fd: number, source: MapSource): number {
@@ -321,7 +368,7 @@ export class LinuxHost implements Lvm {
     const { listener, space } = this.#live();
     const flags = MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE | MAP.FIXED_NOREPLACE;
     const args = [start, end - start, PROT.READ | PROT.WRITE, flags, -1, 0];
-    if (this.#threads.runInstead(waiting, SYS.mmap, args, listener, null) !== start) return false;
+    if (this.#threads.runInstead(waiting, 'mmap', args, listener, null) !== start) return false;
     space.heapGrown(start, end);
     return true;
   }
@@ -333,47 +380,23 @@ export class LinuxHost implements Lvm {
     const { listener, space } = this.#live();
     space.dropped(start, end);
     const args = [start, end - start, MADV.DONTNEED];
-    this.#threads.runInstead(waiting, SYS.madvise, args, listener, value);
+    this.#threads.runInstead(waiting, 'madvise', args, listener, value);
   }
 
-  answerSignal(thread: Tid, target: Tid, number: number, info: Uint8Array): void {
+  answerSignal(
+    thread: Tid,
+    value: number,
+    target: Tid | null,
+    number: number,
+    info: Uint8Array,
+  ): void {
     const waiting = this.#threads.find(thread);
-    const receiver = this.#threads.find(target);
-    if (waiting === undefined || waiting.notification === 0n || receiver === undefined) return;
-    if (receiver !== waiting) {
-      this.signal(target, number, info);
-      this.answer(thread, 0);
-      return;
-    }
-    waiting.notification = 0n;
-    const { listener, memory, hostPid } = this.#live();
-    memory.writeForced(GATE_SCRATCH, info);
-    const args = [hostPid, receiver.hostTid, number, GATE_SCRATCH];
-    this.#threads.runInstead(waiting, SYS.rt_tgsigqueueinfo, args, listener, 0);
+    if (waiting === undefined || waiting.notification === 0n) return;
+    this.#signals.answer(this.#live(), waiting, value, target, number, info);
   }
 
-  signal(thread: Tid, number: number, info: Uint8Array): number {
-    const target = this.#threads.find(thread);
-    if (target === undefined || this.#guest === null) return E.ESRCH;
-    if (target.notification === 0n) return this.#queueSignal(target, number, info);
-    let result = 0;
-    target.notification = 0n;
-    const isThere = this.#threads.withdraw(target, () => {
-      this.#upcall().withdrawn(thread);
-      result = this.#queueSignal(target, number, info);
-    });
-    return isThere ? result : E.ESRCH;
-  }
-
-  #queueSignal(target: HostThread, number: number, info: Uint8Array): number {
-    const { hostPid } = this.#live();
-    // Linux lets no process send another what looks like a signal of the kernel or of kill(2).
-    const SI_TKILL = -6;
-    const code = Buffer.from(info.buffer, info.byteOffset, info.length).readInt32LE(8);
-    if (code < 0 && code !== SI_TKILL) {
-      return native.rtTgsigqueueinfo(hostPid, target.hostTid, number, info);
-    }
-    return native.syscall(SYS.tgkill, hostPid, target.hostTid, number);
+  signal(target: Tid | null, number: number, info: Uint8Array): number {
+    return this.#guest === null ? E.ESRCH : this.#signals.send(this.#guest, target, number, info);
   }
 
   /* --- memory ---------- */
@@ -389,7 +412,7 @@ export class LinuxHost implements Lvm {
   /* --- stopping and looking ---------- */
 
   quiesce(): boolean {
-    if (this.#guest === null || !this.#threads.stop()) return false;
+    if (this.#guest === null || !this.#threads.stop(this.#guest.hostPid)) return false;
     for (const thread of this.#threads.all()) {
       if (thread.notification === 0n) continue;
       thread.notification = 0n;
@@ -524,6 +547,10 @@ export class LinuxHost implements Lvm {
 
   consoleWrite(stream: 1 | 2, source: Uint8Array): number {
     return this.#console.write(stream, source);
+  }
+
+  consoleDelivered(stream: 1 | 2): number {
+    return this.#console.delivered(stream);
   }
 
   consoleRead(target: Uint8Array): number {

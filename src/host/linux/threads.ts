@@ -5,15 +5,20 @@
 
 import { E } from '../../abi/errno.ts';
 import { PTRACE_EVENT, PTRACE_O, REG, REGISTERS_BYTES } from '../../abi/ptrace.ts';
+import { SYS } from '../../abi/syscalls.ts';
 import { assert, present } from '../../base/assert.ts';
 import type { Tid } from '../../base/ids.ts';
-import { restartCall, Tracee, TraceeGone } from '../../guest/tracee.ts';
+import * as native from '../../ffi/native.ts';
+import { endCall, isEndedWait, restartCall, Tracee, TraceeGone } from '../../guest/tracee.ts';
 import type { ProcessContext, ThreadContext } from '../../lvm/api.ts';
 import type { Listener } from '../../sandbox/listener.ts';
+import { INJECT_OPTIONS, Injector } from './injector.ts';
 
 /** Looks at a clone before asking; each takes a microsecond or so. */
 const CLONE_POLLS = 20_000;
-const SYSCALL_INSTRUCTION_BYTES = 2;
+/** A millisecond each; exiting takes microseconds, unless the machine is overloaded. */
+const LEAVING_NAPS_MAX = 1_000;
+const NOTHING = Buffer.alloc(0);
 
 export class HostThread {
   readonly tid: Tid;
@@ -38,7 +43,9 @@ export class HostThread {
   context(): ThreadContext {
     const { tracee } = this;
     tracee.registers(this.#registers);
+    const mustRestart = isEndedWait(this.#registers);
     restartCall(this.#registers);
+    if (mustRestart) tracee.setRegisters(this.#registers);
     const state = tracee.extendedState();
     if (this.#extendedState.length !== state.length) {
       this.#extendedState = Buffer.alloc(state.length);
@@ -54,16 +61,11 @@ export class HostThread {
   }
 }
 
-/** A notification that came while another was waited for. */
-export interface EarlyCall {
-  readonly hostTid: number;
-  readonly id: bigint;
-  readonly number: number;
-  readonly args: Buffer;
-}
-
 export class Threads {
-  readonly #early: EarlyCall[] = [];
+  readonly injector = new Injector();
+  /** Called when a thread is about to be stopped: what it asked, if not received, is withdrawn. */
+  onStopped: () => void = () => {};
+  #leaving: number[] = [];
   readonly #byHost = new Map<number, HostThread>();
   readonly #byGuest = new Map<Tid, HostThread>();
 
@@ -74,14 +76,26 @@ export class Threads {
     return thread;
   }
 
-  remove(thread: HostThread): void {
+  /** The thread is about to make exit(2), its last call. */
+  leave(thread: HostThread): void {
     this.#byHost.delete(thread.hostTid);
     this.#byGuest.delete(thread.tid);
+    this.#leaving.push(thread.hostTid);
   }
 
-  /** Calls that came while one of our own was waited for; to be served next. */
-  takeEarly(): EarlyCall | undefined {
-    return this.#early.shift();
+  /**
+   * Waits until the threads that left are gone: with its last breath a thread clears its id in the
+   * guest's memory and wakes who joins it. A state taken before would keep the joiner waiting.
+   */
+  #awaitLeaving(hostPid: number): void {
+    if (this.#leaving.length === 0) return;
+    const isThere = (hostTid: number) => native.syscall(SYS.tgkill, hostPid, hostTid, 0) === 0;
+    let left = this.#leaving;
+    for (let naps = 0; left.length > 0 && naps < LEAVING_NAPS_MAX; naps += 1) {
+      left = left.filter(isThere);
+      if (left.length > 0) native.poll(NOTHING, 0, 1);
+    }
+    this.#leaving = left;
   }
 
   ofHost(hostTid: number): HostThread | undefined {
@@ -105,21 +119,32 @@ export class Threads {
   }
 
   /** Stops all; false if the guest ended meanwhile (then none is left stopped by us). */
-  stop(): boolean {
+  stop(hostPid: number): boolean {
+    this.onStopped();
+    this.#awaitLeaving(hostPid);
     const seized: HostThread[] = [];
     try {
       for (const thread of this.all()) {
-        thread.tracee.seize(PTRACE_O.TRACECLONE | PTRACE_O.EXITKILL);
+        thread.tracee.seize(PTRACE_O.TRACECLONE | INJECT_OPTIONS);
         seized.push(thread);
       }
       for (const thread of seized) thread.tracee.interrupt();
       for (const thread of seized) thread.tracee.wait();
+      this.injector.forgetEarly();
       return true;
     } catch (error) {
       if (!(error instanceof TraceeGone)) throw error;
       for (const thread of seized) thread.tracee.detach();
       return false;
     }
+  }
+
+  /** Stops one thread; throws TraceeGone if it is gone. */
+  stopOne({ tracee }: HostThread): void {
+    this.onStopped();
+    tracee.seize(INJECT_OPTIONS);
+    tracee.interrupt();
+    tracee.wait();
   }
 
   release(): void {
@@ -139,7 +164,7 @@ export class Threads {
    */
   clone(parent: HostThread, child: Tid, go: () => void, born: (tracee: Tracee) => void): boolean {
     const { tracee } = parent;
-    tracee.seize(PTRACE_O.TRACECLONE | PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL);
+    tracee.seize(PTRACE_O.TRACECLONE | INJECT_OPTIONS);
     go();
     try {
       return this.#followClone(tracee, child, born);
@@ -153,91 +178,23 @@ export class Threads {
 
   /**
    * Runs another call in a thread that waits in one, which then ends with `answer`, or is made
-   * again (null). Returns the result, or -EINTR when the thread could not be had (a signal came
-   * first, or the guest ended).
+   * again (null). Returns the result, or -EINTR when the guest ended.
    */
   runInstead(
     thread: HostThread,
-    number: number,
+    name: keyof typeof SYS,
     args: readonly number[],
     listener: Listener,
     answer: number | null,
   ): number {
     const { tracee } = thread;
     try {
-      tracee.seize(PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL);
-      tracee.interrupt();
-      if (tracee.wait().kind !== 'interrupted') return E.EINTR;
-      const registers = Buffer.alloc(REGISTERS_BYTES);
-      tracee.registers(registers);
-      restartCall(registers);
-      const result = this.#runCall(tracee, registers, number, args, listener);
-      if (answer !== null && result !== E.EINTR) {
-        const rip = registers.readBigUInt64LE(REG.rip) + BigInt(SYSCALL_INSTRUCTION_BYTES);
-        registers.writeBigUInt64LE(rip, REG.rip);
-        registers.writeBigInt64LE(BigInt(answer), REG.rax);
-      }
-      tracee.setRegisters(registers);
+      this.stopOne(thread);
+      const result = this.injector.inject(tracee, listener, name, args);
+      if (answer !== null) endCall(tracee, answer);
       return result;
     } catch (error) {
       if (error instanceof TraceeGone) return E.EINTR;
-      throw error;
-    } finally {
-      tracee.detach();
-    }
-  }
-
-  /** From a stop before a call, to the exit of another made at the same instruction. */
-  #runCall(
-    tracee: Tracee,
-    before: Buffer,
-    number: number,
-    args: readonly number[],
-    listener: Listener,
-  ): number {
-    const registers = Buffer.from(before);
-    registers.writeBigInt64LE(BigInt(number), REG.rax);
-    const places = [REG.rdi, REG.rsi, REG.rdx, REG.r10, REG.r8, REG.r9];
-    for (const [index, place] of places.entries()) {
-      registers.writeBigInt64LE(BigInt(args[index] ?? 0), place);
-    }
-    tracee.setRegisters(registers);
-    tracee.resumeToSyscall();
-    if (tracee.wait().kind !== 'syscall') return E.EINTR;
-    tracee.resumeToSyscall();
-    // The filter traps this call like any other.
-    if (!this.#continueOwn(tracee, listener)) return E.EINTR;
-    if (tracee.wait().kind !== 'syscall') return E.EINTR;
-    tracee.registers(registers);
-    return Number(registers.readBigInt64LE(REG.rax));
-  }
-
-  /** Lets the call of this thread run; those of others that come first are kept. */
-  #continueOwn(tracee: Tracee, listener: Listener): boolean {
-    if (!listener.receive()) return false;
-    if (listener.hostTid === tracee.hostTid) return listener.continue(listener.id);
-    this.#early.push({
-      hostTid: listener.hostTid,
-      id: listener.id,
-      number: listener.number,
-      args: Buffer.from(listener.args),
-    });
-    return this.#continueOwn(tracee, listener);
-  }
-
-  /**
-   * Withdraws the call that a thread waits in, so that a signal can't come between call and answer.
-   */
-  withdraw(thread: HostThread, then: () => void): boolean {
-    const { tracee } = thread;
-    try {
-      tracee.seize(PTRACE_O.EXITKILL);
-      tracee.interrupt();
-      tracee.wait();
-      then();
-      return true;
-    } catch (error) {
-      if (error instanceof TraceeGone) return false;
       throw error;
     } finally {
       tracee.detach();

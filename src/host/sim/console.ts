@@ -15,6 +15,7 @@ export class SimConsole {
     [2, new ByteQueue(CAPTURE_BYTES_MAX)],
   ]);
   readonly #input = new ByteQueue(INPUT_BYTES_MAX);
+  readonly #taken = { 1: 0, 2: 0 };
   #isInputEnded = false;
   #wantsRoom = false;
 
@@ -25,8 +26,14 @@ export class SimConsole {
   write(stream: 1 | 2, source: Uint8Array): number {
     if (source.length === 0) return 0;
     const count = this.#of(stream).put(source);
+    this.#taken[stream] += count;
     if (count < source.length) this.#wantsRoom = true;
     return count === 0 ? E.EAGAIN : count;
+  }
+
+  /** What is captured is safe: the test has it. */
+  delivered(stream: 1 | 2): number {
+    return this.#taken[stream];
   }
 
   read(target: Uint8Array): number {

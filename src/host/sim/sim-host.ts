@@ -328,16 +328,17 @@ export class SimHost implements Lvm {
     this.answer(id, value);
   }
 
-  answerSignal(id: Tid, target: Tid, number: number, info: Uint8Array): void {
+  answerSignal(id: Tid, value: number, target: Tid | null, number: number, info: Uint8Array): void {
     if (this.threads.answering(id) === null) return;
-    this.signal(target, number, info);
-    this.answer(id, 0);
+    const result = this.signal(target, number, info);
+    this.answer(id, result < 0 ? result : value);
   }
 
-  signal(id: Tid, number: number, info: Uint8Array): number {
+  signal(target: Tid | null, number: number, info: Uint8Array): number {
     assert(number >= 1 && number <= 64, `${number} is a signal`);
     assert(info.length === 128, 'siginfo_t has 128 bytes');
     assert(this.signals.length < RECORDS_MAX, `at most ${RECORDS_MAX} signals`);
+    const id = target ?? this.threads.firstId();
     const thread = this.threads.find(id);
     if (thread === null) return E.ESRCH;
     this.signals.push({ thread: id, number, info: Buffer.from(info) });
@@ -491,6 +492,10 @@ export class SimHost implements Lvm {
 
   consoleWrite(stream: 1 | 2, source: Uint8Array): number {
     return this.console.write(stream, source);
+  }
+
+  consoleDelivered(stream: 1 | 2): number {
+    return this.console.delivered(stream);
   }
 
   consoleRead(target: Uint8Array): number {

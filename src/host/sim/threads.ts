@@ -103,6 +103,19 @@ export class SimThreads {
     thread.isInterrupted = true;
   }
 
+  /** The thread that the process is named by, or the first that is left. */
+  firstId(): Tid {
+    return this.#byId.keys().next().value ?? tid(0);
+  }
+
+  /** A signal that it does not block interrupts the call that the thread waits in. */
+  signalled(thread: SimThread, signal: number): void {
+    if (thread.state !== 'waiting' || !thread.isAsked) return;
+    const value = this.#loop.client.interrupted(thread.tid, signal);
+    if (value === null) this.repeat(thread);
+    else thread.finish(value);
+  }
+
   /** For quiesce: all unanswered calls are withdrawn. */
   withdraw(): void {
     for (const thread of this.#byId.values()) {

@@ -89,14 +89,20 @@ export class SkeletonHost implements Lvm {
   }
 
   /** Have the thread that waits send the signal by itself, and end its call with 0. */
-  answerSignal(_thread: Tid, _target: Tid, _number: number, _info: Uint8Array): void {
+  answerSignal(
+    _thread: Tid,
+    _value: number,
+    _target: Tid | null,
+    _number: number,
+    _info: Uint8Array,
+  ): void {
     refuse('answerSignal');
   }
 
   /**
    * Queue the signal to the thread with its siginfo, as rt_tgsigqueueinfo(2) does; -ESRCH if gone.
    */
-  signal(_thread: Tid, _number: number, _info: Uint8Array): number {
+  signal(_target: Tid | null, _number: number, _info: Uint8Array): number {
     return refuse('signal');
   }
 
@@ -245,6 +251,11 @@ export class SkeletonHost implements Lvm {
   /** Take what the console has room for; `ready` of handle 0 when it has room again. */
   consoleWrite(_stream: 1 | 2, _source: Uint8Array): number {
     return refuse('consoleWrite');
+  }
+
+  /** Count the bytes of a console stream that are safe with whoever reads them. */
+  consoleDelivered(_stream: 1 | 2): number {
+    return refuse('consoleDelivered');
   }
 
   /** Read what was typed, without waiting. */

@@ -56,6 +56,15 @@ test('all that is listed can be looked at, and read to its end', () => {
   assert.ok(count > 150, `${count} files`);
 });
 
+test('the link to the program leads to its file, whatever it was started by', () => {
+  const guest = new FsGuest({
+    '/bin': { link: 'usr/bin' },
+    '/usr/bin/x': { link: 'x-1' },
+    '/usr/bin/x-1': '',
+  });
+  assert.equal(guest.readlink('/proc/self/exe'), '/usr/bin/x-1');
+});
+
 test('a process finds itself', () => {
   const guest = new FsGuest(ROOT);
   const { pid } = guest.kernel.state.process;

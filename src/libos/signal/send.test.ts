@@ -8,15 +8,14 @@ import { kernelSignalInfo, sendSignalToProcess, sendSignalToTask, userSignalInfo
 
 /** A process of pid 7 with these threads, and one of pid 9; and what was sent. */
 function guest(tids: readonly number[]) {
-  const sent: { thread: number; number: number; info: Buffer }[] = [];
-  const lvm = {
-    signal(thread: number, number: number, info: Uint8Array): number {
-      sent.push({ thread, number, info: Buffer.from(info) });
-      return 0;
+  const sent: { thread: number | null; number: number; info: Buffer }[] = [];
+  const tasks = new Map<number, Task>();
+  const kernel = {
+    tasks,
+    signal(target: Task | null, number: number, info: Uint8Array): void {
+      sent.push({ thread: target?.tid ?? null, number, info: Buffer.from(info) });
     },
   };
-  const tasks = new Map<number, Task>();
-  const kernel = { lvm, tasks };
   const make = (pid: number) => ({ pid, kernel }) as unknown as Process;
   const add = (tid: number, process: Process) =>
     tasks.set(tid, { tid, process, kernel } as unknown as Task);
@@ -51,22 +50,12 @@ test('a signal to a task is from its own process unless info says otherwise', ()
   assert.throws(() => sendSignalToTask(task, 0), /not a signal/);
 });
 
-test('a signal to a process goes to its main thread, then to one that is left', () => {
-  for (const [tids, expected] of [
-    [[8, 7, 10], 7],
-    [[12, 10], 12],
-  ] as const) {
-    const { sent, process } = guest(tids);
-    sendSignalToProcess(process, 15);
-    assert.deepEqual(
-      sent.map(({ thread }) => thread),
-      [expected],
-    );
-  }
-});
-
-test('a process without threads gets nothing', () => {
-  const { sent, process } = guest([]);
+test('a signal to a process is for the kernel to place', () => {
+  const { sent, process } = guest([8, 7, 10]);
   sendSignalToProcess(process, 15);
-  assert.deepEqual(sent, []);
+  assert.deepEqual(
+    sent.map(({ thread, number }) => [thread, number]),
+    [[null, 15]],
+  );
+  assert.throws(() => sendSignalToProcess(process, 65), /not a signal/);
 });

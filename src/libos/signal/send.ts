@@ -33,18 +33,8 @@ export function sendSignalToTask(task: Task, signal: number, info?: Buffer): voi
   task.kernel.signal(task, signal, info ?? userSignalInfo(signal, task.process.pid));
 }
 
-/** Sends to a process: to its main thread, or another if that has ended. */
+/** Sends to a process: Linux chooses the thread that takes it. */
 export function sendSignalToProcess(process: Process, signal: number, info?: Buffer): void {
-  const target = signalTarget(process);
-  if (target !== null) sendSignalToTask(target, signal, info);
-}
-
-/** The thread that gets what is sent to a process. */
-export function signalTarget(process: Process): Task | null {
-  let target: Task | null = null;
-  for (const task of process.kernel.tasks.values()) {
-    if (task.process !== process) continue;
-    if (target === null || Number(task.tid) === Number(process.pid)) target = task;
-  }
-  return target;
+  assert(signal >= 1 && signal <= 64, `${signal} is not a signal`);
+  process.kernel.signal(null, signal, info ?? userSignalInfo(signal, process.pid));
 }

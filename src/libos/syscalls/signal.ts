@@ -8,7 +8,7 @@ import { tid } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
 import { native, type Outcome } from '../outcome.ts';
 import { userSignalInfo } from '../signal/send.ts';
-import { full, nativeRow, partial, type Row } from '../table-row.ts';
+import { full, nativeRow, type Row } from '../table-row.ts';
 import type { Task } from '../task.ts';
 
 const SIGNAL_MAX = 64;
@@ -51,15 +51,11 @@ function sysKill(task: Task, args: Args): Outcome {
   const signal = args.int(1);
   if (signal < 0 || signal > SIGNAL_MAX) return E.EINVAL;
   if (!isOurs(task, args.int(0))) return E.ESRCH;
-  return sendToProcess(task, signal, userSignalInfo(signal, task.process.pid));
+  return sendToProcess(signal, userSignalInfo(signal, task.process.pid));
 }
 
-/**
- * To the calling thread when it can take it (which Linux prefers, and the caller may rely on), else
- * the main thread. Masks are Linux's to know, so the caller is taken.
- */
-function sendToProcess(task: Task, signal: number, info: Buffer): Outcome {
-  return signal === 0 ? 0 : { kind: 'signal', target: task, number: signal, info };
+function sendToProcess(signal: number, info: Buffer): Outcome {
+  return signal === 0 ? 0 : { kind: 'signal', target: null, number: signal, info };
 }
 
 function sendToThread(task: Task, thread: number, signal: number, info?: Buffer): Outcome {
@@ -95,7 +91,7 @@ function sysRtSigqueueinfo(task: Task, args: Args): Outcome {
   const info = task.memory.read(args.pointer(2), SIGINFO_BYTES);
   if (args.int(0) !== task.process.pid) return E.ESRCH;
   info.writeInt32LE(signal, 0);
-  return sendToProcess(task, signal, info);
+  return sendToProcess(signal, info);
 }
 
 function sysRtTgsigqueueinfo(task: Task, args: Args): Outcome {
@@ -114,10 +110,10 @@ export const signalRows: readonly Row[] = [
   nativeRow('rt_sigsuspend', 'waits with a mask of its own; asked again when it is brought back'),
   nativeRow(
     'rt_sigtimedwait',
-    'waits for pending signals; a checkpoint may end it with EINTR, as any signal may',
+    'waits for pending signals; with a timeout a checkpoint may end it with EINTR, as signals may',
   ),
   nativeRow('pause', 'waits for a signal; asked again when it is brought back'),
-  partial('kill', sysKill, 'the guest’s own process and group; sender shown as the host gives it'),
+  full('kill', sysKill),
   full('tkill', sysTkill),
   full('tgkill', sysTgkill),
   full('rt_sigqueueinfo', sysRtSigqueueinfo),

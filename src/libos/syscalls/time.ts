@@ -273,7 +273,6 @@ const READ_CLOCK =
   'another machine';
 const CPU_CLOCKS = 'those of processor time are trapped, for a host counts them from zero';
 const SET_CLOCK = "the machine's clock is not the guest's to set";
-const NO_REMAINDER = 'the remaining time is not told when a signal ends it';
 const CPU_TIMERS = 'no timers that run with the processor';
 
 export const timeRows: readonly Row[] = [
@@ -281,8 +280,8 @@ export const timeRows: readonly Row[] = [
   nativeRow('clock_getres', READ_CLOCK),
   nativeRow('gettimeofday', READ_CLOCK),
   nativeRow('time', READ_CLOCK),
-  partial('nanosleep', sysNanosleep, NO_REMAINDER),
-  partial('clock_nanosleep', sysClockNanosleep, NO_REMAINDER),
+  full('nanosleep', sysNanosleep),
+  full('clock_nanosleep', sysClockNanosleep),
   full('timerfd_create', sysTimerfdCreate),
   full('timerfd_settime', sysTimerfdSettime),
   full('timerfd_gettime', sysTimerfdGettime),
