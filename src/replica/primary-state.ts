@@ -130,6 +130,8 @@ export class PrimaryState {
     this.#toTransfers(delta, frame);
     if (this.#streams.size > 0) {
       this.#backlog.add(delta);
+      // Whose transfer ended with it has it, and acknowledges later ones only.
+      this.#prune();
       this.#spinUntilNs = loop.nowNs() + SPIN_NS;
     } else delta.release();
     this.#pool.prepare();
@@ -183,6 +185,7 @@ export class PrimaryState {
     for (const frame of this.#backlog.framesFrom(from)) {
       this.#ship(member, frame, this.#deps.machine.commit.chosen);
     }
+    this.#prune();
     this.checkpointer.protect();
   }
 
