@@ -26,6 +26,7 @@ const guests: readonly (readonly [string, Linking])[] = [
   ['files', 'static'],
   ['clocks', 'dynamic'],
   ['stacks', 'static'],
+  ['burst', 'dynamic'],
 ];
 const runSeconds = 8;
 const killsPerGuest = 2;
