@@ -96,6 +96,8 @@ export class LinuxHost implements Lvm {
   /** The loop's round in which a thread was last stopped. */
   #stoppedInRound = -1;
   #exitStatus: ExitStatus | null = null;
+  /** `exited` was the last upcall. */
+  #isGone = false;
   /** Trapped calls served so far. */
   callCount = 0;
 
@@ -136,7 +138,7 @@ export class LinuxHost implements Lvm {
   }
 
   #ready(stream: Handle, events: number): void {
-    if (this.#guest !== null) this.#upcall().ready(stream, events);
+    if (!this.#isGone) this.#client?.ready(stream, events);
   }
 
   /* --- life ---------- */
@@ -223,6 +225,7 @@ export class LinuxHost implements Lvm {
     const signal = code & 0x7f;
     const observed: ExitStatus =
       signal === 0 ? { kind: 'exited', code: (code >> 8) & 0xff } : { kind: 'signaled', signal };
+    this.#isGone = true;
     this.#upcall().exited(this.#exitStatus ?? observed);
   }
 
