@@ -111,6 +111,13 @@ export interface MemoryRegion {
   readonly backed: boolean;
 }
 
+/** A guest's memory at one moment, as the guest is told of it. */
+export interface MemoryUse {
+  readonly regions: readonly MemoryRegion[];
+  /** Of all of them together, what is in memory. */
+  readonly residentBytes: number;
+}
+
 /** One thread as the processor and the kernel hold it. */
 export interface ThreadContext {
   readonly thread: Tid;
@@ -274,6 +281,8 @@ export interface Lvm {
   /** Pages of a region that hold something, written or not; may also be asked while it runs. */
   populatedPages(region: MemoryRegion, visit: PageVisitor): void;
 
+  /** Stopped or running: how things are now, for /proc. `regionsChanged` stays as it is. */
+  memoryUse(): MemoryUse;
   /** Stopped or running: copies pages whatever their protection; returns the bytes copied. */
   pageRead(address: GuestAddress, target: Uint8Array): number;
 

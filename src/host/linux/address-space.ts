@@ -197,6 +197,11 @@ export class AddressSpace {
     return this.#regions;
   }
 
+  /** As they are now, also while the guest runs: a change that is under way stays to be seen. */
+  look(): readonly MemoryRegion[] {
+    return this.#read();
+  }
+
   #update(): void {
     const previous = this.#regions;
     const before = subtractRanges(unionRanges(previous), this.#dropped);

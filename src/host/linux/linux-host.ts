@@ -27,6 +27,7 @@ import type {
   MachineInfo,
   MapSource,
   MemoryRegion,
+  MemoryUse,
   PageVisitor,
   ProcessContext,
   RootEntry,
@@ -450,6 +451,10 @@ export class LinuxHost implements Lvm {
 
   populatedPages(region: MemoryRegion, visit: PageVisitor): void {
     this.#live().space.populated(region.start, region.end, visit);
+  }
+
+  memoryUse(): MemoryUse {
+    return { regions: this.#live().space.look(), residentBytes: this.guestMemoryBytes() };
   }
 
   pageRead(address: GuestAddress, target: Uint8Array): number {
