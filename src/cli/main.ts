@@ -4,7 +4,8 @@
  * needs the native library is loaded by the commands that need it, so that help and doctor always
  * work.
  */
-import { writeSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
+import { argumentText } from '../base/byte-string.ts';
 import { type Actions, runCommandLine } from './commands.ts';
 import { exitCodeOf, lineOf } from './exit-codes.ts';
 
@@ -32,9 +33,23 @@ const actions: Actions = {
   doctor: async (isJson) => (await import('./doctor.ts')).runDoctor(isJson),
 };
 
+/** The arguments with all their bytes: node's own `argv` has lost those that are no UTF-8. */
+function commandLine(): readonly string[] {
+  const given = process.argv.slice(2);
+  if (!given.some((text) => text.includes('\ufffd'))) return given;
+  const bytes = readFileSync('/proc/self/cmdline');
+  const all: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = bytes.indexOf(0, at);
+    all.push(bytes.subarray(at, end));
+    at = end + 1;
+  }
+  return all.slice(-given.length).map(argumentText);
+}
+
 async function main(): Promise<number> {
   try {
-    return await runCommandLine(process.argv.slice(2), actions);
+    return await runCommandLine(commandLine(), actions);
   } catch (error) {
     try {
       writeSync(2, `tardigrade: ${lineOf(error)}\n`);

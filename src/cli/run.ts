@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { byteString, shown } from '../base/byte-string.ts';
 import { TardigradeError } from '../base/errors.ts';
 import { nodeFiles } from '../checkpoint/files.ts';
 import { describe as describeCheckpoint } from '../checkpoint/inspect.ts';
@@ -55,7 +56,7 @@ const scheduler: Scheduler = {
 
 /** Runs a service to its end; resolves with the status to exit with. */
 export async function runService(options: ServiceOptions, origin: Origin): Promise<number> {
-  const env = guestEnvironment(options.env, process.env.TERM ?? 'dumb');
+  const env = guestEnvironment(options.env, process.env.TERM ?? 'dumb').map(byteString);
   const program = prepare(options, origin, env);
   await requireFeatures();
   const claim = await claimName(openRuntimeDirectory(), options.name);
@@ -78,13 +79,13 @@ function prepare(
   env: readonly string[],
 ): GuestProgram {
   if (origin.kind === 'program') {
-    const { name, args } = origin;
-    return resolveProgram({ root, cwd, name, args, path: pathOf(env) });
+    const request = { root, cwd: byteString(cwd), name: byteString(origin.name) };
+    return resolveProgram({ ...request, args: origin.args.map(byteString), path: pathOf(env) });
   }
   checkDirectory(root, '/');
   // All of it, before anything is started for nothing.
   describeCheckpoint(nodeFiles(String(process.pid)), origin.path);
-  return { program: origin.path, argv: [] };
+  return { program: byteString(origin.path), argv: [] };
 }
 
 async function supervise(
@@ -101,7 +102,7 @@ async function supervise(
     program,
     argv,
     env,
-    cwd: options.cwd,
+    cwd: byteString(options.cwd),
     root: options.root,
     published: publishedFor(ports),
     token: randomBytes(TOKEN_BYTES).toString('hex'),
@@ -127,7 +128,7 @@ async function supervise(
       event: 'started',
       service,
       pid: process.pid,
-      program,
+      program: shown(program),
       replicas,
       published: ports.map(({ address, port, guestPort }) => ({ address, port, guestPort })),
     });

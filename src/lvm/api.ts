@@ -26,7 +26,7 @@ export interface HeapArea {
   readonly end: GuestAddress;
 }
 
-/** How a guest is started. */
+/** How a guest is started; byte strings, one character a byte, as all paths here. */
 export interface LaunchSpec {
   /** Path in the root of the program to start; `argv[0]` may differ. */
   readonly program: string;

@@ -6,6 +6,7 @@
  */
 import { MADV, MAP, PAGE_BYTES, PROT, TASK_SIZE } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
+import { byteString } from '../../base/byte-string.ts';
 import { guestAddress } from '../../base/ids.ts';
 import { readMaps } from '../../guest/maps.ts';
 import type { WrittenPages } from '../../guest/written-pages.ts';
@@ -72,7 +73,7 @@ export class AddressSpace {
     this.#written = options.written;
     this.#image = options.image;
     this.#imageRegions = [...options.imageRegions];
-    this.#rootDirectory = options.rootDirectory;
+    this.#rootDirectory = byteString(options.rootDirectory);
     this.#regions = this.#read();
     this.#watch();
     this.#chooseScanned();
