@@ -213,7 +213,8 @@ export class LinuxHost implements Lvm {
   #ended(): void {
     const guest = this.#live();
     const word = new Int32Array(1);
-    native.waitpid(guest.hostPid, word, 0);
+    // A stop that met the end has taken it already.
+    if (native.waitpid(guest.hostPid, word, 0) < 0) word[0] = this.#threads.end ?? 0;
     this.#guest = null;
     this.#loop.remove(guest.pidfd);
     this.#loop.remove(guest.listener.fd);
