@@ -4,7 +4,7 @@
  * script interpreter there too. Throws a program error otherwise. Reads files of the root, nothing
  * else. All but the root are byte strings (base/byte-string.ts).
  */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { posix } from 'node:path';
 import { byteString, shown } from '../base/byte-string.ts';
 import { TardigradeError } from '../base/errors.ts';
@@ -64,13 +64,30 @@ export function resolveProgram(request: ProgramRequest): GuestProgram {
   throw refuse(`${name} is a script of a script of a script`, 'start its interpreter directly');
 }
 
+/** That there is a root, and in it a directory to start in. */
 export function checkDirectory(root: string, cwd: string): void {
+  checkRoot(root);
   const found = findInRoot(root, '/', cwd);
   if (found.kind === 'found' && found.isDirectory) return;
   const what = found.kind === 'found' ? 'is not a directory' : 'is not there';
   const remedy = 'give a directory of the root with --cwd';
   const message = `the working directory ${cwd}${inRoot(root)} ${what}`;
   throw new TardigradeError('usage', shown(message), remedy);
+}
+
+function checkRoot(root: string): void {
+  const remedy = 'give a directory that this user can read with --root';
+  let why = 'is not a directory';
+  try {
+    if (statSync(root).isDirectory()) {
+      accessSync(root, constants.R_OK | constants.X_OK);
+      return;
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    why = code === 'ENOENT' ? 'is not there' : `can't be read (${code})`;
+  }
+  throw new TardigradeError('usage', `the root ${root} ${why}`, remedy);
 }
 
 function byPath({ root, cwd, name }: ProgramRequest): { path: string; place: Place } {

@@ -6,11 +6,14 @@
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { argumentText } from '../base/byte-string.ts';
+import { TardigradeError } from '../base/errors.ts';
 import { type Actions, runCommandLine } from './commands.ts';
 import { exitCodeOf, lineOf } from './exit-codes.ts';
 
 /** A sentry's thread that does not end by itself must not keep the command from ending. */
 const LINGER_MS_MAX = 2_000;
+/** 128 and the signal's number. */
+const EXIT_SIGPIPE = 141;
 
 const actions: Actions = {
   run: async (options, name, args) => {
@@ -47,19 +50,34 @@ function commandLine(): readonly string[] {
   return all.slice(-given.length).map(argumentText);
 }
 
+function report(error: unknown): void {
+  try {
+    writeSync(2, `tardigrade: ${lineOf(error)}\n`);
+    if (process.env.TARDIGRADE_DEBUG !== undefined) console.error(error);
+  } catch {
+    // Nobody reads it; the status tells.
+  }
+}
+
 async function main(): Promise<number> {
   try {
     return await runCommandLine(commandLine(), actions);
   } catch (error) {
-    try {
-      writeSync(2, `tardigrade: ${lineOf(error)}\n`);
-      if (process.env.TARDIGRADE_DEBUG !== undefined) console.error(error);
-    } catch {
-      // Nobody reads it; the status tells.
-    }
+    report(error);
     return exitCodeOf(error);
   }
 }
+
+/** For what is printed by node's streams: `run` and `exec` write for themselves. */
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+  // As the signal would end a program that has no handler for it: nobody reads any more.
+  if (code === 'EPIPE') process.exit(EXIT_SIGPIPE);
+  const message = `standard output can't be written (${code})`;
+  const error = new TardigradeError('format', message, 'give it room');
+  report(error);
+  process.exit(exitCodeOf(error));
+});
+process.stderr.on('error', () => {});
 
 process.exitCode = await main();
 const { SYS } = await import('../abi/syscalls.ts');

@@ -4,7 +4,7 @@
  * given back: processes, sockets, the name.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { byteString, shown } from '../base/byte-string.ts';
 import { TardigradeError } from '../base/errors.ts';
@@ -250,14 +250,23 @@ async function serveAdmin(supervisor: Supervisor, request: AdminRequest): Promis
  * even if the replica that writes it is killed.
  */
 async function writeCheckpoint(supervisor: Supervisor, path: string): Promise<void> {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there !== undefined && !there.isFile()) {
+    const remedy = 'give the name of a new file, or of one to be replaced';
+    throw new TardigradeError('format', `${path} is not a regular file`, remedy);
+  }
   const scratch = join(dirname(path), `.tardigrade-${randomBytes(6).toString('hex')}`);
+  const whole = join(scratch, 'checkpoint');
   try {
     mkdirSync(scratch, { mode: 0o700 });
-    const whole = join(scratch, 'checkpoint');
     await supervisor.checkpoint(whole);
     renameSync(whole, path);
   } catch (error) {
-    if (error instanceof TardigradeError) throw error;
+    if (error instanceof TardigradeError) {
+      // The scratch file is nobody's business.
+      const message = error.message.replaceAll(whole, path);
+      throw new TardigradeError(error.code, message, error.remedy, error);
+    }
     const { code } = error as NodeJS.ErrnoException;
     const remedy = 'give a file in a directory that this user may write to';
     throw new TardigradeError('format', `${path} can't be written (${code})`, remedy, error);
