@@ -36,7 +36,7 @@ function checkpointer(loop: Loop, below: Lvm, pool: SlabPool): Checkpointer {
   });
   const capture = new Timer(() => {
     // The first one is a base: nobody has followed until then, and output is held from then on.
-    if (!made.isProtected) made.captureBase()?.frame.release();
+    if (!made.isProtected) made.captureBase(({ frame }) => frame.release());
     else if (waiting.length < UNACKNOWLEDGED_MAX) made.captureOrRetry();
     loop.setTimer(capture, loop.nowNs() + CAPTURE_NS);
   });
