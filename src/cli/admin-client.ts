@@ -87,16 +87,22 @@ export function askService(name: string, request: AdminRequest): Promise<unknown
   return ask(socketPath(runtimePath(), name), name, request);
 }
 
-/** The status of every service that answers; what dead ones left behind is removed. */
+/**
+ * The status of every service that answers; what dead ones left behind is removed. `silent` hears
+ * of those that live and don't answer.
+ */
 export async function statusOfAll(
   directory: string = runtimePath(),
+  silent: (error: unknown) => void = () => {},
 ): Promise<readonly ServiceStatus[]> {
   const asked = listNames(directory).map(async (name) => {
     try {
       return (await ask(socketPath(directory, name), name, { command: 'status' })) as ServiceStatus;
-    } catch {
+    } catch (error) {
       // A name that can be claimed has no living service.
-      (await NameClaim.tryTake(directory, name))?.release();
+      const claim = await NameClaim.tryTake(directory, name);
+      if (claim === null) silent(error);
+      claim?.release();
       return null;
     }
   });

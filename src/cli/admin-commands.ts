@@ -9,6 +9,7 @@ import { nodeFiles } from '../checkpoint/files.ts';
 import { describe, reportText } from '../checkpoint/inspect.ts';
 import { askService, statusOfAll } from './admin-client.ts';
 import type { ServiceStatus } from './admin-protocol.ts';
+import { exitCodeOf, lineOf } from './exit-codes.ts';
 import { formatDuration, summaryLine } from './live-line.ts';
 import { formatEndpoint } from './publish.ts';
 import { NameClaim, openRuntimeDirectory } from './runtime-directory.ts';
@@ -19,10 +20,13 @@ const STOPPED_POLL_MS = 50;
 
 export async function runStatus(name: string | undefined, isJson: boolean): Promise<number> {
   if (name === undefined) {
-    const all = await statusOfAll();
+    const silent: unknown[] = [];
+    const all = await statusOfAll(undefined, (error) => silent.push(error));
     if (isJson) print(JSON.stringify(all));
-    else print(all.length === 0 ? 'no service is running' : all.map(summaryLine).join('\n'));
-    return 0;
+    else if (all.length > 0) print(all.map(summaryLine).join('\n'));
+    else if (silent.length === 0) print('no service is running');
+    for (const error of silent) process.stderr.write(`tardigrade: ${lineOf(error)}\n`);
+    return silent.length === 0 ? 0 : exitCodeOf(silent[0]);
   }
   const status = (await askService(name, { command: 'status' })) as ServiceStatus;
   print(isJson ? JSON.stringify(status) : statusText(status));
@@ -49,6 +53,7 @@ export async function runStop(name: string): Promise<number> {
 }
 
 export async function runCheckpoint(name: string, file: string): Promise<number> {
+  if (file === '') throw new TardigradeError('usage', 'the name of the file is empty', 'give one');
   const path = resolve(file);
   await askService(name, { command: 'checkpoint', path });
   print(`${path} holds a checkpoint of ${name}`);

@@ -246,6 +246,10 @@ export async function runCommandLine(argv: readonly string[], actions: Actions):
   const program = makeProgram(actions, (code) => {
     status = code;
   });
+  const [first, about] = argv;
+  if (first === 'help' && about !== undefined && !isCommand(program, about)) {
+    throw usage(`unknown command '${about}'`, 'see tardigrade --help');
+  }
   if (argv.length === 0) {
     program.outputHelp({ error: true });
     return 2;
@@ -261,10 +265,13 @@ export async function runCommandLine(argv: readonly string[], actions: Actions):
   }
 }
 
+const isCommand = (program: Command, name: string): boolean =>
+  name === 'help' || program.commands.some((command) => command.name() === name);
+
 /** Commander's message as one of ours. */
 function usageOf(error: CommanderError, first: string, program: Command): TardigradeError {
-  const known = program.commands.some((command) => command.name() === first);
-  const message = oneLine(error.message.replace(/^error: /, ''));
+  const known = isCommand(program, first);
+  const message = oneLine(error.message.replace(/^error: /, '')).replace(/\.$/, '');
   const remedy = `see tardigrade ${known ? `${first} ` : ''}--help`;
   return usage(message, remedy);
 }

@@ -101,7 +101,7 @@ function interpreterAt(header: Buffer, readAt: ReadAt): string | null {
   }
   const bytes = readAt(Number(offset), Number(size));
   if (bytes.length < Number(size) || bytes.at(-1) !== 0) return null;
-  const path = bytes.toString('utf8', 0, bytes.indexOf(0));
+  const path = bytes.toString('latin1', 0, bytes.indexOf(0));
   return path.startsWith('/') ? path : null;
 }
 
@@ -118,7 +118,7 @@ export const SCRIPT_LINE_BYTES_MAX = 256;
 export function parseScript(head: Buffer): ScriptLine | null {
   if (head.length < 2 || head.toString('latin1', 0, 2) !== '#!') return null;
   const end = head.indexOf('\n');
-  const line = head.toString('utf8', 2, end < 0 ? Math.min(head.length, 256) : end);
+  const line = head.toString('latin1', 2, end < 0 ? Math.min(head.length, 256) : end);
   const text = line.replace(/^[ \t]+|[ \t]+$/g, '');
   const at = text.search(/[ \t]/);
   if (at < 0) return { interpreter: text, argument: null };

@@ -7,6 +7,7 @@
 import { writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { SYS } from '../abi/syscalls.ts';
+import { byteString } from '../base/byte-string.ts';
 import { TardigradeError } from '../base/errors.ts';
 import type { ExitStatus } from '../lvm/api.ts';
 import type { ReplicaOptions, SentryCommand, SentryEvent } from '../replica/messages.ts';
@@ -79,9 +80,11 @@ export async function runExec(
   args: readonly string[],
   requireFeatures: () => Promise<void>,
 ): Promise<number> {
-  const { root, cwd } = options;
-  const env = guestEnvironment(options.env, process.env.TERM ?? 'dumb');
-  const { program, argv } = resolveProgram({ root, cwd, name, args, path: pathOf(env) });
+  const { root } = options;
+  const cwd = byteString(options.cwd);
+  const env = guestEnvironment(options.env, process.env.TERM ?? 'dumb').map(byteString);
+  const request = { root, cwd, name: byteString(name), args: args.map(byteString) };
+  const { program, argv } = resolveProgram({ ...request, path: pathOf(env) });
   await requireFeatures();
   const ports = openPorts(options.publish);
   for (const { address, port, guestPort } of ports) {

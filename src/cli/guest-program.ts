@@ -2,10 +2,11 @@
  * Finds what `PROGRAM [ARG...]` will start in the guest's root, as execvp(3) and execve(2) would,
  * and checks it before anything is started: there, executable, for this machine, its loader or
  * script interpreter there too. Throws a program error otherwise. Reads files of the root, nothing
- * else.
+ * else. All but the root are byte strings (base/byte-string.ts).
  */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { posix } from 'node:path';
+import { byteString, shown } from '../base/byte-string.ts';
 import { TardigradeError } from '../base/errors.ts';
 import { checkElf, parseScript, type ReadAt, SCRIPT_LINE_BYTES_MAX } from './elf.ts';
 import { MissingProgramError } from './exit-codes.ts';
@@ -34,11 +35,16 @@ export interface ProgramRequest {
 
 type Place = Extract<Found, { kind: 'found' }>;
 
+/** `message` and `remedy` quote byte strings, and nothing else that is not ASCII. */
 function refuse(message: string, remedy: string): TardigradeError {
-  return new TardigradeError('program', message, remedy);
+  return new TardigradeError('program', shown(message), shown(remedy));
 }
 
-const inRoot = (root: string): string => (root === '/' ? '' : ` in the root ${root}`);
+function missing(message: string, remedy: string): TardigradeError {
+  return new MissingProgramError('program', shown(message), remedy);
+}
+
+const inRoot = (root: string): string => (root === '/' ? '' : ` in the root ${byteString(root)}`);
 
 export function resolveProgram(request: ProgramRequest): GuestProgram {
   const { root, cwd, name, args } = request;
@@ -58,12 +64,30 @@ export function resolveProgram(request: ProgramRequest): GuestProgram {
   throw refuse(`${name} is a script of a script of a script`, 'start its interpreter directly');
 }
 
+/** That there is a root, and in it a directory to start in. */
 export function checkDirectory(root: string, cwd: string): void {
+  checkRoot(root);
   const found = findInRoot(root, '/', cwd);
   if (found.kind === 'found' && found.isDirectory) return;
   const what = found.kind === 'found' ? 'is not a directory' : 'is not there';
   const remedy = 'give a directory of the root with --cwd';
-  throw new TardigradeError('usage', `the working directory ${cwd}${inRoot(root)} ${what}`, remedy);
+  const message = `the working directory ${cwd}${inRoot(root)} ${what}`;
+  throw new TardigradeError('usage', shown(message), remedy);
+}
+
+function checkRoot(root: string): void {
+  const remedy = 'give a directory that this user can read with --root';
+  let why = 'is not a directory';
+  try {
+    if (statSync(root).isDirectory()) {
+      accessSync(root, constants.R_OK | constants.X_OK);
+      return;
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    why = code === 'ENOENT' ? 'is not there' : `can't be read (${code})`;
+  }
+  throw new TardigradeError('usage', `the root ${root} ${why}`, remedy);
 }
 
 function byPath({ root, cwd, name }: ProgramRequest): { path: string; place: Place } {
@@ -74,7 +98,7 @@ function byPath({ root, cwd, name }: ProgramRequest): { path: string; place: Pla
   if (found.kind === 'failed') {
     throw refuse(`${path} can't be read (${found.why})`, 'give a program that this user can read');
   }
-  throw new MissingProgramError('program', `${path} is not there${inRoot(root)}`, MISSING);
+  throw missing(`${path} is not there${inRoot(root)}`, MISSING);
 }
 
 const MISSING = 'check the name, or install the program';
@@ -90,7 +114,7 @@ function bySearch({ root, cwd, name, path }: ProgramRequest): { path: string; pl
   }
   if (denied !== null) throw denied;
   const message = `the program ${name} was not found${inRoot(root)} (PATH is ${path})`;
-  throw new MissingProgramError('program', message, MISSING);
+  throw missing(message, MISSING);
 }
 
 function notExecutable(path: string): TardigradeError {
@@ -112,7 +136,7 @@ function interpreterOf(root: string, cwd: string, script: string, interpreter: s
   const found = findInRoot(root, cwd, interpreter);
   if (found.kind === 'found') return executable(interpreter, found);
   const message = `the script ${script} needs ${interpreter}, which is not there${inRoot(root)}`;
-  throw new MissingProgramError('program', message, remedy);
+  throw missing(message, remedy);
 }
 
 /** Null for a program that can be run here, the `#!` line for a script. */
@@ -129,17 +153,13 @@ function checkFile(root: string, path: string, place: Place): ReturnType<typeof 
     const loader = elf.interpreter;
     if (loader !== null && findInRoot(root, '/', loader).kind !== 'found') {
       const message = `${path} needs the loader ${loader}, which is not there${inRoot(root)}`;
-      throw new MissingProgramError(
-        'program',
-        message,
-        'install the C library that it was built for',
-      );
+      throw missing(message, 'install the C library that it was built for');
     }
     return null;
   });
 }
 
-function withFile<T>(path: string, hostPath: string, use: (readAt: ReadAt) => T): T {
+function withFile<T>(path: string, hostPath: Buffer, use: (readAt: ReadAt) => T): T {
   let fd: number;
   try {
     fd = openSync(hostPath, 'r');

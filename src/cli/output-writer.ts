@@ -77,7 +77,7 @@ export class OutputWriter {
       if (error?.code === 'EAGAIN') {
         setTimeout(() => this.#written(piece, 0), RETRY_MS);
       } else if (error) {
-        this.#lost(piece.fd);
+        this.#lost(piece.fd, error.code ?? error.message);
       } else {
         this.#written(piece, written);
       }
@@ -97,12 +97,16 @@ export class OutputWriter {
     this.#next();
   }
 
-  /** Its reader is gone (EPIPE) or it is closed: the service goes on without. */
-  #lost(fd: number): void {
+  /** Its reader is gone (EPIPE), it is full or closed: the service goes on without. */
+  #lost(fd: number, why: string): void {
     this.#isWriting = false;
     this.#gone.add(fd);
     this.#queue = this.#queue.filter((piece) => piece.fd !== fd);
     this.#pendingBytes = this.#queue.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    if (fd === 1) {
+      const what = `standard output can't be written (${why}); what is written there is lost`;
+      this.write(2, `tardigrade: ${what} from now on\n`);
+    }
     this.#next();
   }
 }

@@ -38,7 +38,7 @@ export class PendingCheckpoints {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
     if (error === null) pending?.resolve();
-    else pending?.reject(errorFrom('replica', oneLine(error)));
+    else pending?.reject(errorFrom('format', oneLine(error)));
   }
 
   /** The replica is gone. */

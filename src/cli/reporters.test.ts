@@ -196,6 +196,8 @@ test('a writer keeps the order, retries, and gives up on a reader that left', as
   writer.write(1, 'de');
   writer.write(2, 'fg');
   await writer.flush(5_000);
+  const lost = written.pop() ?? '';
+  assert.match(lost, /^2tardigrade: standard output can't be written \(EPIPE\)/);
   assert.deepEqual(written, ['1ab', '1c', '2fg']);
   writer.write(1, 'never');
   await writer.flush(5_000);

@@ -1,10 +1,9 @@
 /**
  * Paths in the guest's root as the guest will see them: symbolic links, absolute ones too, never
  * lead out of it. Used before a start, to find the program; the guest's own look-ups are the
- * library OS's.
+ * library OS's. Paths in the root are byte strings (base/byte-string.ts).
  */
 import { lstatSync, readlinkSync } from 'node:fs';
-import { join } from 'node:path';
 
 /** As in Linux (MAXSYMLINKS). */
 const LINKS_MAX = 40;
@@ -14,7 +13,7 @@ export type Found =
   | {
       readonly kind: 'found';
       readonly path: string;
-      readonly hostPath: string;
+      readonly hostPath: Buffer;
       readonly isDirectory: boolean;
       readonly isFile: boolean;
       readonly mode: number;
@@ -35,7 +34,7 @@ export function findInRoot(root: string, cwd: string, path: string): Found {
       continue;
     }
     const here = [...at, name];
-    const target = linkTarget(join(root, ...here));
+    const target = linkTarget(hostPathOf(root, here));
     if (target.kind !== 'link') {
       if (target.kind === 'missing' || target.kind === 'failed') return target;
       at = here;
@@ -49,17 +48,22 @@ export function findInRoot(root: string, cwd: string, path: string): Found {
   return describe(root, at);
 }
 
+function hostPathOf(root: string, names: readonly string[]): Buffer {
+  const folder = Buffer.from(root === '/' ? '' : root);
+  return Buffer.concat([folder, Buffer.from(`/${names.join('/')}`, 'latin1')]);
+}
+
 type Link = { readonly kind: 'link'; readonly path: string } | { readonly kind: 'other' };
 
-function linkTarget(hostPath: string): Link | Exclude<Found, { kind: 'found' }> {
+function linkTarget(hostPath: Buffer): Link | Exclude<Found, { kind: 'found' }> {
   return attempt(() => {
     if (!lstatSync(hostPath).isSymbolicLink()) return { kind: 'other' } as const;
-    return { kind: 'link', path: readlinkSync(hostPath) } as const;
+    return { kind: 'link', path: readlinkSync(hostPath, 'buffer').toString('latin1') } as const;
   });
 }
 
 function describe(root: string, names: readonly string[]): Found {
-  const hostPath = join(root, ...names);
+  const hostPath = hostPathOf(root, names);
   return attempt(() => {
     const stat = lstatSync(hostPath);
     return {

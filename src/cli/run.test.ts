@@ -68,7 +68,9 @@ function statusOf(name: string): ServiceStatus | null {
 const withMembers = (name: string, count: number): Promise<ServiceStatus> =>
   until(`${name} has ${count} members`, () => {
     const status = statusOf(name);
-    return status?.configuration?.members.length === count && status;
+    // A member's role is told by itself, a little later.
+    const isReady = status?.replicas.every(({ role }) => /^(primary|backup)$/.test(role));
+    return status?.configuration?.members.length === count && isReady && status;
   });
 
 function isAlive(pid: number): boolean {

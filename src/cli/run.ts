@@ -4,8 +4,9 @@
  * given back: processes, sockets, the name.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { byteString, shown } from '../base/byte-string.ts';
 import { TardigradeError } from '../base/errors.ts';
 import { nodeFiles } from '../checkpoint/files.ts';
 import { describe as describeCheckpoint } from '../checkpoint/inspect.ts';
@@ -55,7 +56,7 @@ const scheduler: Scheduler = {
 
 /** Runs a service to its end; resolves with the status to exit with. */
 export async function runService(options: ServiceOptions, origin: Origin): Promise<number> {
-  const env = guestEnvironment(options.env, process.env.TERM ?? 'dumb');
+  const env = guestEnvironment(options.env, process.env.TERM ?? 'dumb').map(byteString);
   const program = prepare(options, origin, env);
   await requireFeatures();
   const claim = await claimName(openRuntimeDirectory(), options.name);
@@ -78,13 +79,13 @@ function prepare(
   env: readonly string[],
 ): GuestProgram {
   if (origin.kind === 'program') {
-    const { name, args } = origin;
-    return resolveProgram({ root, cwd, name, args, path: pathOf(env) });
+    const request = { root, cwd: byteString(cwd), name: byteString(origin.name) };
+    return resolveProgram({ ...request, args: origin.args.map(byteString), path: pathOf(env) });
   }
   checkDirectory(root, '/');
   // All of it, before anything is started for nothing.
   describeCheckpoint(nodeFiles(String(process.pid)), origin.path);
-  return { program: origin.path, argv: [] };
+  return { program: byteString(origin.path), argv: [] };
 }
 
 async function supervise(
@@ -101,7 +102,7 @@ async function supervise(
     program,
     argv,
     env,
-    cwd: options.cwd,
+    cwd: byteString(options.cwd),
     root: options.root,
     published: publishedFor(ports),
     token: randomBytes(TOKEN_BYTES).toString('hex'),
@@ -127,7 +128,7 @@ async function supervise(
       event: 'started',
       service,
       pid: process.pid,
-      program,
+      program: shown(program),
       replicas,
       published: ports.map(({ address, port, guestPort }) => ({ address, port, guestPort })),
     });
@@ -249,14 +250,23 @@ async function serveAdmin(supervisor: Supervisor, request: AdminRequest): Promis
  * even if the replica that writes it is killed.
  */
 async function writeCheckpoint(supervisor: Supervisor, path: string): Promise<void> {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there !== undefined && !there.isFile()) {
+    const remedy = 'give the name of a new file, or of one to be replaced';
+    throw new TardigradeError('format', `${path} is not a regular file`, remedy);
+  }
   const scratch = join(dirname(path), `.tardigrade-${randomBytes(6).toString('hex')}`);
+  const whole = join(scratch, 'checkpoint');
   try {
     mkdirSync(scratch, { mode: 0o700 });
-    const whole = join(scratch, 'checkpoint');
     await supervisor.checkpoint(whole);
     renameSync(whole, path);
   } catch (error) {
-    if (error instanceof TardigradeError) throw error;
+    if (error instanceof TardigradeError) {
+      // The scratch file is nobody's business.
+      const message = error.message.replaceAll(whole, path);
+      throw new TardigradeError(error.code, message, error.remedy, error);
+    }
     const { code } = error as NodeJS.ErrnoException;
     const remedy = 'give a file in a directory that this user may write to';
     throw new TardigradeError('format', `${path} can't be written (${code})`, remedy, error);

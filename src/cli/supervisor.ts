@@ -4,6 +4,7 @@
  * processes only (`StartReplica`) and time only through `Scheduler`, so tests run it without
  * either. Must not release or hold anything itself: what is committed is the replicas' business.
  */
+import { shown } from '../base/byte-string.ts';
 import { TardigradeError } from '../base/errors.ts';
 import { serveMaster, VERSION } from '../master/embedded.ts';
 import { MemoryMaster } from '../master/memory.ts';
@@ -138,7 +139,7 @@ export class Supervisor {
         guestPort,
       })),
       pid: process.pid,
-      program,
+      program: shown(program),
       wantedReplicas: this.#options.replicas,
       uptimeMs: this.#deps.scheduler.nowMs() - this.#startedMs,
       takeovers: this.#takeovers,

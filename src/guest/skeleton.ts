@@ -14,6 +14,7 @@ import {
 } from '../abi/seccomp.ts';
 import { SYS } from '../abi/syscalls.ts';
 import { assert } from '../base/assert.ts';
+import { shown } from '../base/byte-string.ts';
 import { TardigradeError } from '../base/errors.ts';
 import * as os from '../ffi/native.ts';
 import { Listener } from '../sandbox/listener.ts';
@@ -46,8 +47,8 @@ export class Skeleton {
   readonly #threads: Tracee[] = [];
 
   /**
-   * Starts the process. `title` is what ps shows. `keptFd` is inherited under its own number (the
-   * memory image), and must be closed in the guest by `closeDescriptor`.
+   * Starts the process. `title` (byte strings) is what ps shows. `keptFd` is inherited under its
+   * own number (the memory image), and must be closed in the guest by `closeDescriptor`.
    */
   constructor(title: readonly string[], keptFd: number) {
     const program = os.memfdCreate('tardigrade-skeleton', MFD_CLOEXEC);
@@ -56,7 +57,7 @@ export class Skeleton {
     os.write(program, elf, elf.length);
     const F_SETFD = 2;
     os.fcntl(keptFd, F_SETFD, 0);
-    const started = os.posixSpawn(`/proc/${os.getpid()}/fd/${program}`, title, []);
+    const started = os.posixSpawn(`/proc/${os.getpid()}/fd/${program}`, title.map(shown), []);
     os.fcntl(keptFd, F_SETFD, 1);
     os.close(program);
     if (started < 0) {

@@ -60,6 +60,8 @@ export class Tracee {
   readonly hostTid: number;
   /** The signal that the thread had been about to get when it stopped, or 0. */
   #signal = 0;
+  /** How the thread ended, as wait(2) has it, if that was told to us; null until then. */
+  end: number | null = null;
 
   constructor(hostTid: number) {
     this.hostTid = hostTid;
@@ -107,7 +109,10 @@ export class Tracee {
 
   #stop(_hostTid: number): Stop {
     const word = status[0] as number;
-    if ((word & 0xff) !== 0x7f) throw new TraceeGone(`thread ${this.hostTid} ended`);
+    if ((word & 0xff) !== 0x7f) {
+      this.end = word;
+      throw new TraceeGone(`thread ${this.hostTid} ended`);
+    }
     const event = word >> 16;
     const signal = (word >> 8) & 0xff;
     if (event === PTRACE_EVENT.STOP) return { kind: 'interrupted' };
@@ -155,6 +160,21 @@ export class Tracee {
     this.#signal = 0;
     must('PTRACE_DETACH', this.hostTid, result);
     return true;
+  }
+
+  /**
+   * Ends the tracing of a thread that runs, is stopped, or is dying. One that is left seized could
+   * not be seized again, and its end, if nobody takes it, keeps that of the whole guest from us.
+   */
+  letGo(): void {
+    if (ptrace(PTRACE.DETACH, this.hostTid, 0, this.#signal) >= 0) return;
+    ptrace(PTRACE.INTERRUPT, this.hostTid, 0, 0);
+    try {
+      this.wait();
+      this.detach();
+    } catch (error) {
+      if (!(error instanceof TraceeGone)) throw error;
+    }
   }
 
   eventMessage(): number {

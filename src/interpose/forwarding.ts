@@ -16,6 +16,7 @@ import type {
   MachineInfo,
   MapSource,
   MemoryRegion,
+  MemoryUse,
   PageVisitor,
   ProcessContext,
   ProcessSetup,
@@ -142,6 +143,10 @@ export class ForwardingLvm implements Lvm, LvmClient {
 
   populatedPages(region: MemoryRegion, visit: PageVisitor): void {
     this.inner.populatedPages(region, visit);
+  }
+
+  memoryUse(): MemoryUse {
+    return this.inner.memoryUse();
   }
 
   pageRead(address: GuestAddress, target: Uint8Array): number {

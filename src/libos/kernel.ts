@@ -37,7 +37,7 @@ interface OwnSignal {
   readonly info: Uint8Array;
 }
 
-/** How a guest is set up; from the command line. */
+/** How a guest is set up; from the command line, as byte strings. */
 export interface KernelOptions {
   readonly program: string;
   readonly argv: readonly string[];

@@ -26,7 +26,7 @@ export interface HeapArea {
   readonly end: GuestAddress;
 }
 
-/** How a guest is started. */
+/** How a guest is started; byte strings, one character a byte, as all paths here. */
 export interface LaunchSpec {
   /** Path in the root of the program to start; `argv[0]` may differ. */
   readonly program: string;
@@ -109,6 +109,13 @@ export interface MemoryRegion {
    * Whether a page that was never written can hold anything but zeros (a file stands behind it).
    */
   readonly backed: boolean;
+}
+
+/** A guest's memory at one moment, as the guest is told of it. */
+export interface MemoryUse {
+  readonly regions: readonly MemoryRegion[];
+  /** Of all of them together, what is in memory. */
+  readonly residentBytes: number;
 }
 
 /** One thread as the processor and the kernel hold it. */
@@ -274,6 +281,8 @@ export interface Lvm {
   /** Pages of a region that hold something, written or not; may also be asked while it runs. */
   populatedPages(region: MemoryRegion, visit: PageVisitor): void;
 
+  /** Stopped or running: how things are now, for /proc. `regionsChanged` stays as it is. */
+  memoryUse(): MemoryUse;
   /** Stopped or running: copies pages whatever their protection; returns the bytes copied. */
   pageRead(address: GuestAddress, target: Uint8Array): number;
 

@@ -50,6 +50,7 @@ export const callClasses: { readonly [Call in keyof Lvm]: CallClass } = {
   takeDroppedRanges: 'local',
   takeWrittenPages: 'local',
   populatedPages: 'local',
+  memoryUse: 'local',
   pageRead: 'local',
 
   clock: 'input',

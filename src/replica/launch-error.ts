@@ -1,5 +1,6 @@
 /** Says in a line why a program could not be started; for both kinds of sentry. */
 import { E, errnoName } from '../abi/errno.ts';
+import { shown } from '../base/byte-string.ts';
 import { TardigradeError } from '../base/errors.ts';
 
 const REASONS: ReadonlyMap<number, readonly [string, string]> = new Map([
@@ -13,5 +14,5 @@ const REASONS: ReadonlyMap<number, readonly [string, string]> = new Map([
 /** `errno` is what Lvm.launch returned. */
 export function explainLaunch(program: string, errno: number): TardigradeError {
   const [reason, remedy] = REASONS.get(errno) ?? [errnoName(errno), 'check the program'];
-  return new TardigradeError('program', `can't start ${program}: ${reason}`, remedy);
+  return new TardigradeError('program', `can't start ${shown(program)}: ${reason}`, remedy);
 }

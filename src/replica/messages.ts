@@ -28,7 +28,8 @@ export interface ReplicaOptions {
   readonly replica: number;
   readonly origin: ReplicaOrigin;
   /**
-   * Path in the root (absolute) of the program, with its arguments and `NAME=value` environment.
+   * Path in the root (absolute) of the program, with its arguments and `NAME=value` environment:
+   * byte strings (base/byte-string.ts), as is `cwd`.
    */
   readonly program: string;
   readonly argv: readonly string[];

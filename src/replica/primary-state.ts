@@ -232,22 +232,35 @@ export class PrimaryState {
       return;
     }
     let writer: CheckpointFileWriter | null = null;
-    const sink: TransferSink = {
-      room: () => JOINER_QUEUE_BYTES,
-      frame: (frame) => writer?.append(frame),
-      done: () => {
-        writer?.commit(this.#pool);
-        done(null);
-      },
+    let isOver = false;
+    /** A full disk is the file's misfortune, not the guest's. */
+    const attempt = (action: () => void): void => {
+      if (isOver) return;
+      try {
+        action();
+      } catch (error) {
+        isOver = true;
+        writer?.abort();
+        this.#transfers.delete('file');
+        done(error as Error);
+      }
     };
-    try {
+    const sink: TransferSink = {
+      room: () => (isOver ? 0 : JOINER_QUEUE_BYTES),
+      frame: (frame) => attempt(() => writer?.append(frame)),
+      done: () =>
+        attempt(() => {
+          writer?.commit(this.#pool);
+          done(null);
+        }),
+    };
+    attempt(() => {
       writer = new CheckpointFileWriter(nodeFiles(owner), path);
       this.#deps.faults.at('during-checkpoint-file');
       if (!this.#begin('file', sink)) throw new Error('the guest is ending');
-    } catch (error) {
-      writer?.abort();
-      done(error as Error);
-    }
+    });
+    // One that failed with its first frame was begun after that.
+    if (isOver) this.#transfers.delete('file');
   }
 
   #begin(key: ReplicaId | 'file', sink: TransferSink): boolean {

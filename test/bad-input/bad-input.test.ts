@@ -5,7 +5,15 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -121,6 +129,17 @@ const cases: readonly Case[] = [
     says: /\/nonexistent\/root/,
   },
   {
+    name: 'a root that is no directory',
+    args: () => ['exec', '--root', '/etc/passwd', '--', '/bin/true'],
+    says: /the root \/etc\/passwd is not a directory/,
+  },
+  {
+    name: 'a relative root',
+    args: () => runs('--root', 'etc', '--', 'x'),
+    says: /--root.*absolute/,
+  },
+  { name: 'a relative cwd', args: () => runs('--cwd', 'etc', '--', 'x'), says: /--cwd.*absolute/ },
+  {
     name: 'a missing working directory',
     args: () => runs('--cwd', '/nonexistent/cwd', '--', '/bin/true'),
     says: /\/nonexistent\/cwd/,
@@ -145,11 +164,46 @@ const cases: readonly Case[] = [
   },
   { name: 'status of nobody', args: () => ['status', 'no-such-service'], says: /no-such-service/ },
   { name: 'stop of nobody', args: () => ['stop', 'no-such-service'], says: /no-such-service/ },
+  { name: 'status of two', args: () => ['status', 'a', 'b'], says: /too many arguments/ },
+  { name: 'help for nothing', args: () => ['help', 'frobnicate'], says: /frobnicate/ },
+  { name: '--publish without a value', args: () => ['exec', '--publish'], says: /--publish/ },
+  {
+    name: '--failure-timeout 1',
+    args: () => runs('--failure-timeout', '1', '--', '/bin/true'),
+    says: /--failure-timeout 1: not a number from/,
+  },
+  {
+    name: '--json with --quiet',
+    args: () => runs('--json', '--quiet', '--', '/bin/true'),
+    says: /--json and --quiet/,
+  },
+  {
+    name: 'a guest port that is published twice',
+    args: () => runs('-p', '0:80', '-p', '0:80', '--', '/bin/true'),
+    says: /published twice/,
+  },
+  {
+    name: 'an address of another machine',
+    args: () => ['exec', '-p', '192.0.2.1:8080:80', '--', '/bin/true'],
+    says: /192\.0\.2\.1 is not an address of this machine/,
+  },
   { name: 'stop without a name', args: () => ['stop'], says: /name/i },
   {
     name: 'a checkpoint of nobody',
     args: (folder) => ['checkpoint', 'no-such-service', join(folder, 'x')],
     says: /no-such-service/,
+  },
+  { name: 'a checkpoint without a file', args: () => ['checkpoint', 'x'], says: /FILE/ },
+  { name: 'a checkpoint to ""', args: () => ['checkpoint', 'x', ''], says: /file is empty/ },
+  {
+    name: 'inspect of a folder',
+    args: (folder) => ['inspect', folder],
+    says: /director/,
+  },
+  {
+    name: 'inspect of a device',
+    args: () => ['inspect', '/dev/zero'],
+    says: /\/dev\/zero: not a regular file/,
   },
   { name: 'inspect of nothing', args: () => ['inspect', '/nonexistent/file'], says: /nonexistent/ },
   { name: 'restore of nothing', args: () => ['restore', '/nonexistent/file'], says: /nonexistent/ },
@@ -169,7 +223,11 @@ const cases: readonly Case[] = [
     },
     says: /x\.tg/,
   },
-  { name: 'restore of a folder', args: (folder) => ['restore', folder], says: /director|EISDIR/i },
+  {
+    name: 'restore of a folder',
+    args: (folder) => ['restore', folder],
+    says: /director/,
+  },
 ];
 
 /** One line, a status, nothing left. */
@@ -260,10 +318,13 @@ async function makeCheckpoint(t: TestContext): Promise<{ world: World; bytes: Bu
   await world.runTardigrade(['checkpoint', service.name, path]);
   const inspect = await world.runTardigrade(['inspect', path]);
   assert.equal(inspect.exit?.code, 0, inspect.describe());
-  const nowhere = join(world.work, 'missing', 'x.tg');
-  const bad = await world.runTardigrade(['checkpoint', service.name, nowhere]);
-  assert.notEqual(bad.exit?.code, 0);
-  assert.equal(bad.lines('stderr').length, 1, bad.describe());
+  for (const wrong of [join(world.work, 'missing', 'x.tg'), world.work, '/dev/null', '/proc/x']) {
+    const bad = await world.runTardigrade(['checkpoint', service.name, wrong]);
+    assert.equal(bad.exit?.code, 121, bad.describe());
+    assert.equal(bad.lines('stderr').length, 1, bad.describe());
+    assert.ok(bad.text('stderr').includes(wrong), bad.describe());
+  }
+  assert.ok(statSync('/dev/null').isCharacterDevice());
   await service.stop();
   await world.expectNothingLeft();
   return { world, bytes: readFileSync(path) };
@@ -297,8 +358,65 @@ test('bad input: damaged, truncated and foreign checkpoints', { skip: skipRedis 
   foreign.writeUInt16LE(foreign.readUInt16LE(8) + 1, 8);
   writeFileSync(path, foreign);
   for (const command of ['restore', 'inspect']) {
-    await assertRefused(world, world.tardigrade([command, path]), /bad\.tg.*version/);
+    await assertRefused(
+      world,
+      world.tardigrade([command, path]),
+      /bad\.tg.*version/,
+    );
   }
+});
+
+test('bad input: a disk without room for a checkpoint', { skip: skipRedis }, async (t) => {
+  const world = new World(t);
+  const { service, connect: connectClient } = await startRedis(world, { mode: 'run', replicas: 2 });
+  await service.waitForMembers(2);
+  // As a full disk, for the process that writes.
+  const limit = ['--fsize=65536', '--pid', String(service.pidOf(service.primary))];
+  assert.equal((await world.start('prlimit', limit).waitForExit(10_000)).code, 0);
+  const path = join(world.work, 'x.tg');
+  const program = await world.runTardigrade(['checkpoint', service.name, path]);
+  assert.equal(program.exit?.code, 121, program.describe());
+  assert.equal(program.lines('stderr').length, 1, program.describe());
+  assert.match(program.text('stderr'), /x\.tg: EFBIG.*make room/);
+  assert.deepEqual(readdirSync(world.work), []);
+  // The service has not noticed.
+  const client = await connectClient();
+  assert.equal(formatReply(await client.call('SET', 'k', 'v')), '+OK');
+  client.close();
+  assert.deepEqual(service.events.takeovers, []);
+  await service.stop();
+  await world.expectNothingLeft();
+});
+
+test('bad input: a service that does not answer', { skip: skipRedis }, async (t) => {
+  const world = new World(t);
+  const { service } = await startRedis(world, { mode: 'run', replicas: 1 });
+  world.signal(service.program.pid, 'SIGSTOP');
+  const status = await world.runTardigrade(['status']);
+  world.signal(service.program.pid, 'SIGCONT');
+  assert.equal(status.exit?.code, 123, status.describe());
+  assert.equal(status.text('stdout'), '');
+  assert.match(
+    status.text('stderr'),
+    new RegExp(`^tardigrade: the service ${service.name} did not`),
+  );
+  await service.stop();
+});
+
+test('bad input: nobody reads what is printed', { skip }, async (t) => {
+  const world = new World(t);
+  const tardigrade = `${process.execPath} ${cliPath}`;
+  for (const args of ['status --json', 'doctor', '--help', 'run --help', '-V']) {
+    // The reader has gone before there is anything to read.
+    const script = `{ sleep 0.1; ${tardigrade} ${args}; echo "status $?" >&2; } | true`;
+    const closed = world.start('sh', ['-c', script]);
+    await closed.waitForExit(30_000);
+    assert.equal(closed.text('stderr'), 'status 141\n', closed.describe());
+    const full = world.start('sh', ['-c', `exec ${tardigrade} ${args} > /dev/full`]);
+    assert.equal((await full.waitForExit(30_000)).code, 121, full.describe());
+    assert.match(full.text('stderr'), /^tardigrade: standard output.*ENOSPC.*\n$/);
+  }
+  await world.expectNothingLeft();
 });
 
 test('bad input: strangers at the replication port', { skip: skipRedis }, async (t) => {

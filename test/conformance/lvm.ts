@@ -171,7 +171,8 @@ function streamChecks(check: Check): void {
     assert.equal((await bench.read(stream, 4)).toString(), 'last');
     assert.equal(await bench.readResult(stream), 0);
     assert.equal(await bench.readResult(stream), 0);
-    assert.ok((bench.client.readyBits(stream) & READY.in) !== 0);
+    await bench.until('hup', () => (bench.client.readyBits(stream) & READY.hup) !== 0);
+    assert.equal(bench.client.readyBits(stream), READY.in | READY.out | READY.hup);
     assert.equal(bench.lvm.streamWrite(stream, Buffer.from('bye')), 3);
     assert.equal((await bench.received(peer, 3)).toString(), 'bye');
   });

@@ -19,6 +19,7 @@ const guests = [
   'registers',
   'signals',
   'memory',
+  'self',
   'ipc',
   'loopback',
   'files',

@@ -198,6 +198,11 @@ int main(int argc, char **argv) {
   if (strcmp(what, "int80") == 0) return enter_32_bit();
   if (strcmp(what, "x32") == 0) return enter_x32();
   if (strcmp(what, "unknown") == 0) return unknown_calls();
+  if (strcmp(what, "unknown-and-stay") == 0) {
+    int status = unknown_calls();
+    fflush(stdout);
+    return status == 0 ? pause() : status;
+  }
   if (strcmp(what, "privileged") == 0) return privileged_calls();
   if (strcmp(what, "descriptors") == 0) return stray_descriptors();
   if (strcmp(what, "race") == 0) return race_paths(argument);

@@ -23,6 +23,7 @@ export interface ServiceStatus {
     readonly port: number;
     readonly guestPort: number;
   }[];
+  readonly unsupportedCalls: readonly { readonly name: string; readonly count: number }[];
 }
 
 const statusTimeoutMs = 15_000;
@@ -48,6 +49,10 @@ export function checkStatus(value: unknown): ServiceStatus {
     assert.equal(typeof published.address, 'string', 'address');
     isInteger(published.port, 'port');
     isInteger(published.guestPort, 'guestPort');
+  }
+  for (const { name, count } of status.unsupportedCalls) {
+    assert.equal(typeof name, 'string', 'name of an unsupported call');
+    isInteger(count, 'count');
   }
   return status;
 }

@@ -6,6 +6,7 @@
  */
 import { MADV, MAP, PAGE_BYTES, PROT, TASK_SIZE } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
+import { byteString } from '../../base/byte-string.ts';
 import { guestAddress } from '../../base/ids.ts';
 import { readMaps } from '../../guest/maps.ts';
 import type { WrittenPages } from '../../guest/written-pages.ts';
@@ -72,7 +73,7 @@ export class AddressSpace {
     this.#written = options.written;
     this.#image = options.image;
     this.#imageRegions = [...options.imageRegions];
-    this.#rootDirectory = options.rootDirectory;
+    this.#rootDirectory = byteString(options.rootDirectory);
     this.#regions = this.#read();
     this.#watch();
     this.#chooseScanned();
@@ -195,6 +196,11 @@ export class AddressSpace {
   regions(): readonly MemoryRegion[] {
     if (this.#isChanged) this.#update();
     return this.#regions;
+  }
+
+  /** As they are now, also while the guest runs: a change that is under way stays to be seen. */
+  look(): readonly MemoryRegion[] {
+    return this.#read();
   }
 
   #update(): void {

@@ -27,6 +27,7 @@ import type {
   MachineInfo,
   MapSource,
   MemoryRegion,
+  MemoryUse,
   PageVisitor,
   ProcessContext,
   RootEntry,
@@ -96,6 +97,8 @@ export class LinuxHost implements Lvm {
   /** The loop's round in which a thread was last stopped. */
   #stoppedInRound = -1;
   #exitStatus: ExitStatus | null = null;
+  /** `exited` was the last upcall. */
+  #isGone = false;
   /** Trapped calls served so far. */
   callCount = 0;
 
@@ -136,7 +139,7 @@ export class LinuxHost implements Lvm {
   }
 
   #ready(stream: Handle, events: number): void {
-    if (this.#guest !== null) this.#upcall().ready(stream, events);
+    if (!this.#isGone) this.#client?.ready(stream, events);
   }
 
   /* --- life ---------- */
@@ -210,7 +213,8 @@ export class LinuxHost implements Lvm {
   #ended(): void {
     const guest = this.#live();
     const word = new Int32Array(1);
-    native.waitpid(guest.hostPid, word, 0);
+    // A stop that met the end has taken it already.
+    if (native.waitpid(guest.hostPid, word, 0) < 0) word[0] = this.#threads.end ?? 0;
     this.#guest = null;
     this.#loop.remove(guest.pidfd);
     this.#loop.remove(guest.listener.fd);
@@ -223,6 +227,7 @@ export class LinuxHost implements Lvm {
     const signal = code & 0x7f;
     const observed: ExitStatus =
       signal === 0 ? { kind: 'exited', code: (code >> 8) & 0xff } : { kind: 'signaled', signal };
+    this.#isGone = true;
     this.#upcall().exited(this.#exitStatus ?? observed);
   }
 
@@ -447,6 +452,10 @@ export class LinuxHost implements Lvm {
 
   populatedPages(region: MemoryRegion, visit: PageVisitor): void {
     this.#live().space.populated(region.start, region.end, visit);
+  }
+
+  memoryUse(): MemoryUse {
+    return { regions: this.#live().space.look(), residentBytes: this.guestMemoryBytes() };
   }
 
   pageRead(address: GuestAddress, target: Uint8Array): number {

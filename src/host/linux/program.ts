@@ -179,7 +179,7 @@ function buildStack(
   const offsets = (texts: readonly string[]): number[] =>
     texts.map((text) => {
       const at = strings.length;
-      strings.raw(Buffer.from(text, 'utf8')).u8(0);
+      strings.raw(Buffer.from(text, 'latin1')).u8(0);
       return at;
     });
   const argv = offsets(spec.argv);

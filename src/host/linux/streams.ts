@@ -60,7 +60,10 @@ export class Streams {
     const peer = parseAddress(this.#address);
     this.#size.writeUInt32LE(this.#address.length);
     native.getsockname(fd, this.#address, this.#size);
-    const local = parseAddress(this.#address);
+    const publication = this.#publications.find((candidate) => candidate.fd === from);
+    const { guestPort } = present(publication, 'publication');
+    // The port that it came by is this machine's affair.
+    const local = { ...parseAddress(this.#address), port: guestPort };
     const one = Buffer.alloc(4);
     one.writeInt32LE(1);
     native.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, one);

@@ -65,6 +65,8 @@ export class Threads {
   readonly injector = new Injector();
   /** Called when a thread is about to be stopped: what it asked, if not received, is withdrawn. */
   onStopped: () => void = () => {};
+  /** How the first thread ended, and with it the guest, if a stop has met that; else null. */
+  end: number | null = null;
   #leaving: number[] = [];
   readonly #byHost = new Map<number, HostThread>();
   readonly #byGuest = new Map<Tid, HostThread>();
@@ -118,23 +120,27 @@ export class Threads {
     return this.#byGuest.size;
   }
 
-  /** Stops all; false if the guest ended meanwhile (then none is left stopped by us). */
+  /**
+   * Stops all; false if the guest ended meanwhile (then none is left seized by us). The first
+   * thread comes last: Linux tells its end only when the ends of all others have been taken.
+   */
   stop(hostPid: number): boolean {
     this.onStopped();
     this.#awaitLeaving(hostPid);
-    const seized: HostThread[] = [];
+    const seized: Tracee[] = [];
     try {
-      for (const thread of this.all()) {
-        thread.tracee.seize(PTRACE_O.TRACECLONE | INJECT_OPTIONS);
-        seized.push(thread);
+      for (const { tracee } of [...this.all()].reverse()) {
+        tracee.seize(PTRACE_O.TRACECLONE | INJECT_OPTIONS);
+        seized.push(tracee);
       }
-      for (const thread of seized) thread.tracee.interrupt();
-      for (const thread of seized) thread.tracee.wait();
+      for (const tracee of seized) tracee.interrupt();
+      for (const tracee of seized) tracee.wait();
       this.injector.forgetEarly();
       return true;
     } catch (error) {
       if (!(error instanceof TraceeGone)) throw error;
-      for (const thread of seized) thread.tracee.detach();
+      for (const tracee of seized) tracee.letGo();
+      this.end = seized.at(-1)?.end ?? null;
       return false;
     }
   }

@@ -58,6 +58,11 @@ export class SimMemory {
     return this.#regions;
   }
 
+  /** Of pages that hold something. */
+  get populatedBytes(): number {
+    return this.#pages.size * PAGE_BYTES;
+  }
+
   /** Maps a region, replacing what is there (MAP_FIXED). */
   map(region: MemoryRegion): void {
     assert(region.start % PAGE_BYTES === 0 && region.end % PAGE_BYTES === 0, 'whole pages');

@@ -23,6 +23,7 @@ import type {
   MachineInfo,
   MapSource,
   MemoryRegion,
+  MemoryUse,
   PageVisitor,
   ProcessContext,
   RootEntry,
@@ -404,6 +405,10 @@ export class SimHost implements Lvm {
 
   populatedPages(region: MemoryRegion, visit: PageVisitor): void {
     this.memory.populatedPages(region, visit);
+  }
+
+  memoryUse(): MemoryUse {
+    return { regions: this.memory.regions, residentBytes: this.memory.populatedBytes };
   }
 
   pageRead(address: GuestAddress, target: Uint8Array): number {

@@ -57,7 +57,8 @@ class Connection {
     let bits = 0;
     if (this.toGuest.sizeBytes > 0 || this.isPeerEnded) bits |= READY.in;
     if (this.toPeer.roomBytes > 0 || this.isGuestEnded) bits |= READY.out;
-    if (this.isPeerEnded && this.isGuestEnded) bits |= READY.hup;
+    // As EPOLLRDHUP and EPOLLHUP: the peer says nothing more.
+    if (this.isPeerEnded) bits |= READY.hup;
     return bits;
   }
 }

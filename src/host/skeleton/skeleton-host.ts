@@ -16,6 +16,7 @@ import type {
   MachineInfo,
   MapSource,
   MemoryRegion,
+  MemoryUse,
   PageVisitor,
   ProcessContext,
   RootEntry,
@@ -157,6 +158,11 @@ export class SkeletonHost implements Lvm {
   /** Report the pages of a region that are present or swapped. */
   populatedPages(_region: MemoryRegion, _visit: PageVisitor): void {
     refuse('populatedPages');
+  }
+
+  /** Tell of a guest that may run what is mapped and how much of it is in memory. */
+  memoryUse(): MemoryUse {
+    return refuse('memoryUse');
   }
 
   /** Copy out of the guest what is mapped, whatever its protection. */

@@ -23,12 +23,6 @@ const INODES_MAX = 1_048_576;
 /** A write to what is no regular file moves this much at a time. */
 const SCRATCH_BYTES = 1_048_576;
 
-/** Of all processes together. */
-export interface MemoryUse {
-  readonly sizeBytes: number;
-  readonly residentBytes: number;
-}
-
 /** A setting's text. */
 const SETTING_BYTES_MAX = 4096;
 
@@ -58,9 +52,6 @@ export class FsContext {
   readonly settings = new Map<string, string>();
   /** The settings have changed. */
   settingsChanged: () => void = () => {};
-  /** Text of /proc/self/maps. */
-  mapsText: () => string = () => '';
-  memoryUse: () => MemoryUse = () => ({ sizeBytes: 0, residentBytes: 0 });
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;

@@ -3,7 +3,7 @@
  * and what other parts of the library OS ask of files by path. Handlers work through `context`.
  */
 import { E } from '../../abi/errno.ts';
-import { AT, O } from '../../abi/fs.ts';
+import { AT } from '../../abi/fs.ts';
 import { assert } from '../../base/assert.ts';
 import type { Decoder, Encoder } from '../../base/codec.ts';
 import type { ObjectId } from '../../base/ids.ts';
@@ -14,7 +14,7 @@ import type { OpenFile } from '../open-file.ts';
 import type { Blocked } from '../outcome.ts';
 import type { Process } from '../process.ts';
 import type { Task } from '../task.ts';
-import { FsContext, type MemoryUse } from './context.ts';
+import { FsContext } from './context.ts';
 import { makeDevices } from './devices.ts';
 import { Inode, type Mount } from './inode.ts';
 import { FileLocks, lockKey } from './locks.ts';
@@ -75,16 +75,6 @@ export class FileSystem extends KernelObject {
     this.#emptyDirectory(name, 0o555).mount = name;
   }
 
-  /** Text of /proc/self/maps; to be set by who knows the mappings. */
-  set mapsText(source: () => string) {
-    this.context.mapsText = source;
-  }
-
-  /** What /proc says of memory in use; likewise. */
-  set memoryUse(source: () => MemoryUse) {
-    this.context.memoryUse = source;
-  }
-
   /* --- by path, for handlers and other families --- */
 
   /** Where a relative path starts: the working directory, or that of `dirfd`; -errno. */
@@ -124,17 +114,6 @@ export class FileSystem extends KernelObject {
     return openPath(this.context, task, { start, path, flags, mode, resolve: 0 });
   }
 
-  /** What execve runs: a regular file with an execute bit, and its path without links; -errno. */
-  openProgram(task: Task, path: string): { file: OpenFile; path: string; mode: number } | number {
-    const node = this.walkTo(task, AT.FDCWD, path, { follow: true });
-    if (typeof node === 'number') return node;
-    if (node.type !== 'file' || (node.mode & 0o111) === 0) return E.EACCES;
-    const file = this.open(task, path, O.RDONLY);
-    if (typeof file === 'number') return file;
-    assert(!('kind' in file) || typeof file.kind === 'number', 'a regular file does not block');
-    return { file: file as OpenFile, path: node.path(), mode: node.mode };
-  }
-
   /** bind(2) of a Unix socket: makes its name; the inode is what `findSocket` gives for it. */
   bindSocket(task: Task, path: string, mode = 0o777): Inode | number {
     const found = this.walk(task, AT.FDCWD, path, { follow: false, isName: true });
@@ -166,11 +145,6 @@ export class FileSystem extends KernelObject {
     const key = lockKey(file.stat());
     locks.releaseOwner(key, `p${process.pid}`);
     if (file.references === 1) locks.releaseFile(key, file.id);
-  }
-
-  /** A process has ended: all its record locks go. */
-  processEnded(process: Process): void {
-    if (!this.context.locks.isEmpty) this.context.locks.releaseProcess(process.pid);
   }
 
   override save(encoder: Encoder): void {

@@ -5,6 +5,7 @@ import { FsGuest } from '../../../test/support/fs-guest.ts';
 import { Records } from '../../../test/support/records.ts';
 import { E } from '../../abi/errno.ts';
 import { O, S } from '../../abi/fs.ts';
+import { guestAddress } from '../../base/ids.ts';
 
 const ROOT = {
   '/f': 'f',
@@ -77,12 +78,41 @@ test('a process finds itself', () => {
   assert.equal((guest.readFile('/proc/self/stat') as string).trim().split(' ').length, 52);
   assert.match(guest.readFile('/proc/self/status') as string, /^Threads:\t1$/m);
   assert.deepEqual(names(guest, '/proc/self/task'), [`${pid}`]);
-  guest.kernel.fs.mapsText = () => 'the maps\n';
-  assert.equal(guest.readFile(`/proc/${pid}/maps`), 'the maps\n');
   assert.equal(guest.writeFile('/proc/self/comm', 'renamed\n'), 8);
   assert.equal(guest.readFile('/proc/self/comm'), 'renamed\n');
   assert.equal(guest.stat('/proc/99999'), E.ENOENT);
   assert.equal(guest.stat('/proc/0'), E.ENOENT);
+});
+
+test('a process finds its memory', () => {
+  const guest = new FsGuest(ROOT);
+  const numbers = (path: string): number[] =>
+    (guest.readFile(path) as string).trim().split(' ').map(Number);
+  // What the reading itself takes is there after the first time.
+  numbers('/proc/self/statm');
+  const [sizePages = 0, residentPages = 0] = numbers('/proc/self/statm');
+  const maps = guest.readFile('/proc/self/maps') as string;
+  assert.match(maps, /^([0-9a-f]{8,}-[0-9a-f]{8,} [r-][w-][x-][ps] 0{8} 00:00 0 .*\n)+$/);
+  const regions = [...maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+)/gm)];
+  const bytes = regions.map(([, start, end]) => Number(`0x${end}`) - Number(`0x${start}`));
+  assert.equal(
+    bytes.reduce((sum, size) => sum + size),
+    sizePages * 4096,
+  );
+  guest.sim.memory.map({
+    start: guestAddress(0x7000_0000),
+    end: guestAddress(0x7000_4000),
+    protection: 5,
+    shared: false,
+    name: '/f',
+    backed: true,
+  });
+  guest.sim.memory.fill(0x7000_1000, Buffer.alloc(4096, 1));
+  assert.deepEqual(numbers('/proc/self/statm').slice(0, 2), [sizePages + 4, residentPages + 1]);
+  const { inode } = guest.stat('/f') as { inode: number };
+  const line = `70000000-70004000 r-xp 00000000 00:20 ${inode} `.padEnd(73);
+  assert.ok((guest.readFile('/proc/self/maps') as string).includes(`${line}/f\n`));
+  assert.match(guest.readFile('/proc/self/status') as string, /^VmRSS:\t +\d+ kB$/m);
 });
 
 test('descriptors are listed, and lead to what is open', () => {

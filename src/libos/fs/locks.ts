@@ -152,11 +152,6 @@ export class FileLocks extends KernelObject {
     if (state?.whole.delete(file)) this.#changed(key, state);
   }
 
-  /** A process has ended. */
-  releaseProcess(process: number): void {
-    for (const key of [...this.#files.keys()]) this.releaseOwner(key, `p${process}`);
-  }
-
   override save(encoder: Encoder): void {
     encoder.u32(this.#files.size);
     for (const [key, { ranges, whole }] of this.#files) {

@@ -6,6 +6,7 @@ import { directory, type Generated, text } from './generated.ts';
 import { type FsNode, OpenedNode } from './node.ts';
 import { nodeOf } from './node-of.ts';
 import { SeekableFile } from './placed-file.ts';
+import { mapsText, memorySizes } from './proc-memory.ts';
 
 const TICKS = 100;
 const SIG_IGN = 1n;
@@ -77,7 +78,7 @@ function signalSets(process: Process): { ignored: bigint; caught: bigint } {
 }
 
 function stat(context: FsContext, process: Process, thread: number): string {
-  const { sizeBytes, residentBytes } = context.memoryUse();
+  const { sizeBytes, residentBytes } = memorySizes(context);
   const cpu = Math.floor((process.tellCpuNs() / 1e9) * TICKS);
   const { ignored, caught } = signalSets(process);
   const state = stateOf(context, thread);
@@ -94,13 +95,13 @@ function stat(context: FsContext, process: Process, thread: number): string {
 }
 
 function status(context: FsContext, process: Process, thread: number): string {
-  const { sizeBytes, residentBytes } = context.memoryUse();
+  const { sizeBytes, residentBytes } = memorySizes(context);
   const { ignored, caught } = signalSets(process);
   const hex = (value: bigint): string => value.toString(16).padStart(16, '0');
   const kib = (bytes: number): string => `${Math.floor(bytes / 1024)}`.padStart(8);
   const cpus = context.kernel.lvm.machine().cpuCount;
   const state = stateOf(context, thread) === 'R' ? 'R (running)' : 'S (sleeping)';
-  const capabilities = '000001ffffffffff';
+  const capabilities = hex(0n);
   return [
     `Name:\t${nameOf(context, process, thread)}`,
     `Umask:\t${process.umask.toString(8).padStart(4, '0')}`,
@@ -138,7 +139,7 @@ function status(context: FsContext, process: Process, thread: number): string {
     `CapEff:\t${capabilities}`,
     `CapBnd:\t${capabilities}`,
     `CapAmb:\t${hex(0n)}`,
-    'NoNewPrivs:\t0',
+    'NoNewPrivs:\t1',
     'Seccomp:\t0',
     `Cpus_allowed:\t${((1n << BigInt(cpus)) - 1n).toString(16)}`,
     `Cpus_allowed_list:\t${cpus > 1 ? `0-${cpus - 1}` : '0'}`,
@@ -225,7 +226,7 @@ function common(
     fdinfo: fdInfoDirectory(process),
     io: text('rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n'),
     limits: text(() => limits(process)),
-    maps: text(() => context.mapsText()),
+    maps: text(() => mapsText(context)),
     mountinfo: text(
       '32 1 0:32 / / rw,relatime - overlay overlay rw\n' +
         '33 32 0:33 / /proc rw,relatime - proc proc rw\n' +
@@ -236,14 +237,13 @@ function common(
     oom_score: text('0\n'),
     oom_score_adj: context.setting(`${process.pid}/oom_score_adj`, '0\n'),
     root: { kind: 'link', target: () => '/' },
-    smaps: text(() => context.mapsText()),
     smaps_rollup: text(() => {
-      const rss = Math.floor(context.memoryUse().residentBytes / 1024);
+      const rss = Math.floor(memorySizes(context).residentBytes / 1024);
       return `Rss: ${rss} kB\nPss: ${rss} kB\nPrivate_Dirty: ${rss} kB\nSwap: 0 kB\n`;
     }),
     stat: text(() => stat(context, process, thread)),
     statm: text(() => {
-      const { sizeBytes, residentBytes } = context.memoryUse();
+      const { sizeBytes, residentBytes } = memorySizes(context);
       return `${pages(sizeBytes)} ${pages(residentBytes)} 0 0 0 ${pages(sizeBytes)} 0\n`;
     }),
     status: text(() => status(context, process, thread)),

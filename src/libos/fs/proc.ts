@@ -6,6 +6,7 @@
 import type { Process } from '../process.ts';
 import type { FsContext } from './context.ts';
 import { directory, type Generated, text } from './generated.ts';
+import { memorySizes } from './proc-memory.ts';
 import { processDirectory, threadDirectory } from './proc-process.ts';
 import { sysctlDirectory } from './proc-sys.ts';
 import { KERNEL_RELEASE, KERNEL_VERSION } from './uname.ts';
@@ -26,7 +27,7 @@ const kib = (bytes: number): string => `${Math.floor(bytes / 1024)}`.padStart(8)
 
 function meminfo(context: FsContext): string {
   const total = context.kernel.lvm.machine().memoryBytes;
-  const used = Math.min(total, context.budget.usedBytes + context.memoryUse().residentBytes);
+  const used = Math.min(total, context.budget.usedBytes + memorySizes(context).residentBytes);
   const lines: [string, number][] = [
     ['MemTotal', total],
     ['MemFree', total - used],

@@ -6,6 +6,7 @@ import { E } from '../../abi/errno.ts';
 import { Encoder } from '../../base/codec.ts';
 import { tid } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
+import { KERNEL_RELEASE, KERNEL_VERSION } from '../fs/uname.ts';
 import { gone, native, type Outcome } from '../outcome.ts';
 import { UNLIMITED } from '../process.ts';
 import { full, nativeRow, partial, type Row, refused } from '../table-row.ts';
@@ -16,7 +17,7 @@ const UTSNAME_FIELD_BYTES = 65;
 
 function sysUname(task: Task, args: Args): Outcome {
   const { hostname } = task.kernel.lvm.machine();
-  const fields = ['Linux', hostname, '6.1.0-tardigrade', '#1 SMP', 'x86_64', '(none)'];
+  const fields = ['Linux', hostname, KERNEL_RELEASE, KERNEL_VERSION, 'x86_64', '(none)'];
   const bytes = Buffer.alloc(UTSNAME_FIELD_BYTES * fields.length);
   for (const [index, text] of fields.entries()) {
     bytes.write(text.slice(0, UTSNAME_FIELD_BYTES - 1), index * UTSNAME_FIELD_BYTES, 'latin1');

@@ -114,13 +114,6 @@ export class ProcessTimers extends KernelObject {
     this.touch();
   }
 
-  /** exec and exit: POSIX timers go, with `isExit` ITIMER_REAL too. */
-  clear(isExit: boolean): void {
-    for (const id of [...this.#timers.keys()]) this.remove(id);
-    if (isExit) this.#real.disarm();
-    this.touch();
-  }
-
   #get(id: number): PosixTimer {
     return present(this.#timers.get(id), 'POSIX timer');
   }
