@@ -139,18 +139,18 @@ export class Tracee {
 
   /**
    * Lets the thread go, with the signal that it had been about to get. One that runs is stopped
-   * first: Linux detaches from no other. No effect if it is gone.
+   * first: Linux detaches from no other. One that is dying is waited for: its end, if nobody takes
+   * it, keeps that of the whole guest from us.
    */
   detach(): void {
     if (this.#tryDetach()) return;
+    ptrace(PTRACE.INTERRUPT, this.hostTid, 0, 0);
     try {
-      this.interrupt();
       this.wait();
+      this.#tryDetach();
     } catch (error) {
-      if (error instanceof TraceeGone) return;
-      throw error;
+      if (!(error instanceof TraceeGone)) throw error;
     }
-    this.#tryDetach();
   }
 
   #tryDetach(): boolean {
@@ -160,21 +160,6 @@ export class Tracee {
     this.#signal = 0;
     must('PTRACE_DETACH', this.hostTid, result);
     return true;
-  }
-
-  /**
-   * Ends the tracing of a thread that runs, is stopped, or is dying. One that is left seized could
-   * not be seized again, and its end, if nobody takes it, keeps that of the whole guest from us.
-   */
-  letGo(): void {
-    if (ptrace(PTRACE.DETACH, this.hostTid, 0, this.#signal) >= 0) return;
-    ptrace(PTRACE.INTERRUPT, this.hostTid, 0, 0);
-    try {
-      this.wait();
-      this.detach();
-    } catch (error) {
-      if (!(error instanceof TraceeGone)) throw error;
-    }
   }
 
   eventMessage(): number {

@@ -358,11 +358,7 @@ test('bad input: damaged, truncated and foreign checkpoints', { skip: skipRedis 
   foreign.writeUInt16LE(foreign.readUInt16LE(8) + 1, 8);
   writeFileSync(path, foreign);
   for (const command of ['restore', 'inspect']) {
-    await assertRefused(
-      world,
-      world.tardigrade([command, path]),
-      /bad\.tg.*version/,
-    );
+    await assertRefused(world, world.tardigrade([command, path]), /bad\.tg.*version/);
   }
 });
 

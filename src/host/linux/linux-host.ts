@@ -214,7 +214,9 @@ export class LinuxHost implements Lvm {
     const guest = this.#live();
     const word = new Int32Array(1);
     // A stop that met the end has taken it already.
-    if (native.waitpid(guest.hostPid, word, 0) < 0) word[0] = this.#threads.end ?? 0;
+    if (native.waitpid(guest.hostPid, word, 0) < 0) {
+      word[0] = this.#threads.ofHost(guest.hostPid)?.tracee.end ?? 0;
+    }
     this.#guest = null;
     this.#loop.remove(guest.pidfd);
     this.#loop.remove(guest.listener.fd);

@@ -65,8 +65,6 @@ export class Threads {
   readonly injector = new Injector();
   /** Called when a thread is about to be stopped: what it asked, if not received, is withdrawn. */
   onStopped: () => void = () => {};
-  /** How the first thread ended, and with it the guest, if a stop has met that; else null. */
-  end: number | null = null;
   #leaving: number[] = [];
   readonly #byHost = new Map<number, HostThread>();
   readonly #byGuest = new Map<Tid, HostThread>();
@@ -139,8 +137,7 @@ export class Threads {
       return true;
     } catch (error) {
       if (!(error instanceof TraceeGone)) throw error;
-      for (const tracee of seized) tracee.letGo();
-      this.end = seized.at(-1)?.end ?? null;
+      for (const tracee of seized) tracee.detach();
       return false;
     }
   }
