@@ -19,7 +19,7 @@ import {
 } from '../abi/ptrace.ts';
 import { SYS } from '../abi/syscalls.ts';
 import { assert } from '../base/assert.ts';
-import { type Arena, allocateArena, ptrace, ptraceBytes, waitpid } from '../ffi/native.ts';
+import { type Arena, allocateArena, ptrace, ptraceBytes, syscall, waitpid } from '../ffi/native.ts';
 
 /** The thread, and with it the guest, ended while it was looked at. */
 export class TraceeGone extends Error {
@@ -101,7 +101,11 @@ export class Tracee {
   poll(tries: number): Stop | null {
     for (let left = tries; left > 0; left -= 1) {
       const result = waitpid(this.hostTid, status, WALL | WNOHANG);
-      if (result === 0 || result === E.EINTR) continue;
+      if (result === 0 || result === E.EINTR) {
+        // It was woken on this very processor.
+        syscall(SYS.sched_yield);
+        continue;
+      }
       return this.#stop(must('waitpid', this.hostTid, result));
     }
     return null;
@@ -140,16 +144,17 @@ export class Tracee {
   /**
    * Lets the thread go, with the signal that it had been about to get. One that runs is stopped
    * first: Linux detaches from no other. One that is dying is waited for: its end, if nobody takes
-   * it, keeps that of the whole guest from us.
+   * it, keeps that of the whole guest from us. False: it is gone.
    */
-  detach(): void {
-    if (this.#tryDetach()) return;
+  detach(): boolean {
+    if (this.#tryDetach()) return true;
     ptrace(PTRACE.INTERRUPT, this.hostTid, 0, 0);
     try {
       this.wait();
-      this.#tryDetach();
+      return this.#tryDetach();
     } catch (error) {
       if (!(error instanceof TraceeGone)) throw error;
+      return false;
     }
   }
 

@@ -196,9 +196,14 @@ export class Checkpointer extends ForwardingLvm {
       paused = write();
     } catch (error) {
       this.#state.failed();
+      // What can't be read any more is no failure of ours.
+      if (!this.inner.resume()) return null;
       throw error;
-    } finally {
-      this.inner.resume();
+    }
+    if (!this.inner.resume()) {
+      paused.delta?.release();
+      paused.base?.frame.release();
+      return null;
     }
     const endNs = this.inner.clock('monotonic');
     const pageCount = this.#state.takePages();

@@ -117,8 +117,8 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.quiesce();
   }
 
-  resume(): void {
-    this.inner.resume();
+  resume(): boolean {
+    return this.inner.resume();
   }
 
   context(): ProcessContext {

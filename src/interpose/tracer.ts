@@ -208,9 +208,9 @@ export class Tracer extends ForwardingLvm {
     return this.#returned('... quiesce', this.inner.quiesce());
   }
 
-  override resume(): void {
+  override resume(): boolean {
     this.#verbose('resume()');
-    this.inner.resume();
+    return this.inner.resume();
   }
 
   override takeWrittenPages(visit: PageVisitor): void {

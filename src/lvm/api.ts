@@ -263,8 +263,11 @@ export interface Lvm {
    * False: the guest ended meanwhile, nothing is stopped, and `exited` follows.
    */
   quiesce(): boolean;
-  /** Lets all threads go on. */
-  resume(): void;
+  /**
+   * Lets all threads go on. False: the guest ended while it was stopped, so what was seen of it may
+   * be wrong; `exited` follows.
+   */
+  resume(): boolean;
   /** Stopped only. The buffers in it are reused by the next call. */
   context(): ProcessContext;
   /** Stopped only. All mappings in address order, without the kernel's own. */

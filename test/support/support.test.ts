@@ -109,6 +109,7 @@ test('a status of another form is refused', () => {
     configuration: { ballot: 1, primary: 1, members: [1, 2] },
     replicas: [{ id: 1, pid: 10, role: 'primary', epoch: 5 }],
     published: [{ address: '127.0.0.1', port: 1, guestPort: 2 }],
+    unsupportedCalls: [{ name: 'io_uring_setup', count: 2 }],
   };
   assert.equal(checkStatus(good).service, 'x');
   const bad = { ...good, replicas: [{ ...good.replicas[0], pid: '10' }] };

@@ -428,8 +428,8 @@ export class LinuxHost implements Lvm {
     return true;
   }
 
-  resume(): void {
-    this.#threads.release();
+  resume(): boolean {
+    return this.#threads.release();
   }
 
   context(): ProcessContext {

@@ -150,8 +150,11 @@ export class Threads {
     tracee.wait();
   }
 
-  release(): void {
-    for (const thread of this.all()) thread.tracee.detach();
+  /** Lets all go on; false if the guest has ended. The first thread comes last, as in `stop`. */
+  release(): boolean {
+    let isAlive = true;
+    for (const { tracee } of [...this.all()].reverse()) isAlive = tracee.detach() && isAlive;
+    return isAlive;
   }
 
   context(): ProcessContext {

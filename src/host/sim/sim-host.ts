@@ -370,10 +370,11 @@ export class SimHost implements Lvm {
     return true;
   }
 
-  resume(): void {
+  resume(): boolean {
     assert(this.isStopped, 'the guest is stopped');
     this.#loop.isStopped = false;
     this.threads.askAgain();
+    return this.threads.size > 0;
   }
 
   context(): ProcessContext {

@@ -126,8 +126,8 @@ export class SkeletonHost implements Lvm {
   }
 
   /** Let all threads run; withdrawn calls are `trapped` again. */
-  resume(): void {
-    refuse('resume');
+  resume(): boolean {
+    return refuse('resume');
   }
 
   /** Read registers, extended state, masks and pending signals of all threads. */
