@@ -8,13 +8,12 @@
 import { randomFillSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { E, errnoName } from '../../abi/errno.ts';
-import { MADV, MAP, PAGE_BYTES, PROT } from '../../abi/memory.ts';
+import { PAGE_BYTES } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
 import { CLOCK } from '../../abi/time.ts';
 import { assert, present } from '../../base/assert.ts';
 import { type GuestAddress, type Handle, handle, type Tid, tid } from '../../base/ids.ts';
 import * as native from '../../ffi/native.ts';
-import type { ProcessMemory } from '../../guest/memory.ts';
 import { WrittenPages } from '../../guest/written-pages.ts';
 import { EPOLL, type Loop, Timer } from '../../loop/loop.ts';
 import type {
@@ -35,19 +34,17 @@ import type {
   StreamAddress,
 } from '../../lvm/api.ts';
 import { filterProgram } from '../../sandbox/filter.ts';
-import type { Listener } from '../../sandbox/listener.ts';
 import { AddressSpace } from './address-space.ts';
 import { type Built, buildGuest } from './build.ts';
 import type { Console } from './console.ts';
 import { processClock, threadCpuNs } from './cpu-clocks.ts';
+import type { LiveGuest } from './live-guest.ts';
 import { MemfdStore } from './memfd-store.ts';
-import { type InjectedCall, leaveImage, mremapRange } from './private-copy.ts';
 import { loadProgram } from './program.ts';
-import type { Range } from './ranges.ts';
 import { Root } from './root.ts';
-import { Signals } from './signals.ts';
 import { type Publication, Streams } from './streams.ts';
-import { type HostThread, Threads } from './threads.ts';
+import { Threads } from './threads.ts';
+import { TrappedCalls } from './trapped-calls.ts';
 
 export interface LinuxHostOptions {
   readonly rootDirectory: string;
@@ -61,23 +58,6 @@ export interface LinuxHostOptions {
 const SIGKILL = 9;
 const FIRST_TID = tid(1);
 
-/** A guest that runs or is stopped. */
-interface Guest {
-  readonly hostPid: number;
-  readonly pidfd: number;
-  readonly memory: ProcessMemory;
-  readonly listener: Listener;
-  readonly written: WrittenPages;
-  readonly space: AddressSpace;
-}
-
-/** The call that `trapped` reports; one object, filled anew each time. */
-class CurrentCall {
-  thread: Tid = tid(0);
-  number = 0;
-  args: Uint8Array = Buffer.alloc(48);
-}
-
 export class LinuxHost implements Lvm {
   readonly #loop: Loop;
   readonly #options: LinuxHostOptions;
@@ -85,22 +65,17 @@ export class LinuxHost implements Lvm {
   readonly #root: Root;
   readonly #streams: Streams;
   readonly #threads = new Threads();
-  readonly #signals: Signals;
+  readonly #calls: TrappedCalls;
   readonly #files = new Map<Handle, number>();
   readonly #alarm: Timer;
-  readonly #call = new CurrentCall();
   readonly #timespec = Buffer.alloc(16);
   #client: LvmClient | null = null;
-  #guest: Guest | null = null;
+  #guest: LiveGuest | null = null;
   #image: MemfdStore | null = null;
   #nextFile = 1;
-  /** The loop's round in which a thread was last stopped. */
-  #stoppedInRound = -1;
   #exitStatus: ExitStatus | null = null;
   /** `exited` was the last upcall. */
   #isGone = false;
-  /** Trapped calls served so far. */
-  callCount = 0;
 
   constructor(loop: Loop, console: Console, options: LinuxHostOptions) {
     this.#loop = loop;
@@ -112,15 +87,13 @@ export class LinuxHost implements Lvm {
     );
     console.onReady = (events) => this.#ready(handle(0), events);
     this.#alarm = new Timer(() => this.#upcall().alarm());
-    this.#threads.onStopped = () => {
-      this.#stoppedInRound = this.#loop.round;
-    };
-    this.#signals = new Signals(this.#threads, {
-      withdrawn: (thread) => this.#upcall().withdrawn(thread),
-      interrupted: (thread, signal) => this.#upcall().interrupted(thread, signal),
+    this.#calls = new TrappedCalls(this.#threads, {
+      client: () => this.#upcall(),
+      round: () => loop.round,
+      stopped: (action) => this.#whileStopped(action),
     });
     loop.onSettled = () => {
-      this.#serveEarly();
+      this.#calls.serveEarly();
       this.#client?.settled();
     };
   }
@@ -134,7 +107,7 @@ export class LinuxHost implements Lvm {
     return present(this.#client, 'client');
   }
 
-  #live(): Guest {
+  #live(): LiveGuest {
     return present(this.#guest, 'guest');
   }
 
@@ -197,9 +170,10 @@ export class LinuxHost implements Lvm {
         rootDirectory: rootDirectory === '/' ? '' : rootDirectory,
       }),
     };
+    this.#calls.guest = this.#guest;
     this.#loop.add(pidfd, EPOLL.in, () => this.#ended());
     this.#loop.add(built.listener.fd, EPOLL.in, (events) => {
-      if (events & EPOLL.in) this.#receive();
+      if (events & EPOLL.in) this.#calls.receive();
       // No thread is left behind the filter: the guest is ending, the pidfd tells how.
       else this.#loop.remove(built.listener.fd);
     });
@@ -218,6 +192,7 @@ export class LinuxHost implements Lvm {
       word[0] = this.#threads.ofHost(guest.hostPid)?.tracee.end ?? 0;
     }
     this.#guest = null;
+    this.#calls.guest = null;
     this.#loop.remove(guest.pidfd);
     this.#loop.remove(guest.listener.fd);
     native.close(guest.pidfd);
@@ -249,145 +224,44 @@ export class LinuxHost implements Lvm {
     }
   }
 
+  /** Trapped calls served so far. */
+  get callCount(): number {
+    return this.#calls.count;
+  }
+
   get guestPid(): number | null {
     return this.#guest?.hostPid ?? null;
   }
 
   /* --- trapped calls ---------- */
 
-  #receive(): void {
-    const { listener } = this.#live();
-    // Since the loop looked, the notification may have gone: to receive would be to wait.
-    if (this.#stoppedInRound === this.#loop.round && !listener.isReady(0)) return;
-    if (!listener.receive()) return;
-    this.#serve(listener.hostTid, listener.id, listener.number, listener.args);
-    this.#serveEarly();
-  }
-
-  /** A call of our own was waited for, and others came first. */
-  #serveEarly(): void {
-    const { injector } = this.#threads;
-    for (let early = injector.takeEarly(); early; early = injector.takeEarly()) {
-      if (this.#guest === null) return;
-      this.#serve(early.hostTid, early.id, early.number, early.args);
-    }
-  }
-
-  #serve(hostTid: number, id: bigint, number: number, args: Buffer): void {
-    const thread = this.#threads.ofHost(hostTid);
-    assert(thread !== undefined, `thread ${hostTid} is known`);
-    thread.notification = id;
-    thread.number = number;
-    thread.args.set(args);
-    this.callCount += 1;
-    const call = this.#call;
-    call.thread = thread.tid;
-    call.number = thread.number;
-    call.args = thread.args;
-    this.#upcall().trapped(call);
-  }
-
-  /** The thread, if it waits in a call; the notification is used up. */
-  #take(thread: Tid): { readonly id: bigint; readonly thread: HostThread } | null {
-    const waiting = this.#threads.find(thread);
-    if (waiting === undefined || waiting.notification === 0n) return null;
-    const id = waiting.notification;
-    waiting.notification = 0n;
-    return { id, thread: waiting };
-  }
-
   answer(thread: Tid, value: number): void {
-    const waiting = this.#threads.find(thread);
-    if (waiting === undefined || waiting.notification === 0n) return;
-    const id = waiting.notification;
-    waiting.notification = 0n;
-    this.#live().listener.answer(id, value);
+    this.#calls.answer(thread, value);
   }
 
   answerNative(thread: Tid): void {
-    const taken = this.#take(thread);
-    if (taken === null) return;
-    const guest = this.#live();
-    if (taken.thread.number === SYS.mremap) {
-      const range = mremapRange(taken.thread.args);
-      if (guest.space.mayStandOnImage(range)) {
-        // The call is made again, and then finds memory that it may move.
-        this.#copyFromImage(guest, taken.thread, range);
-        return;
-      }
-    }
-    guest.space.called(taken.thread.number, taken.thread.args);
-    if (taken.thread.number === SYS.exit) this.#threads.leave(taken.thread);
-    guest.listener.continue(taken.id);
-  }
-
-  /**
-   * Gives a range memory of its own in place of the image, whose offsets are addresses: a mapping
-   * of it can't be moved or grown.
-   */
-  #copyFromImage(guest: Guest, caller: HostThread, range: Range): void {
-    if (!this.quiesce()) return;
-    const { injector } = this.#threads;
-    const { memory, listener } = guest;
-    const call: InjectedCall = (name, ...args) =>
-      injector.inject(caller.tracee, listener, name, args);
-    try {
-      leaveImage(guest.space, memory, call, range);
-    } finally {
-      this.resume();
-    }
+    this.#calls.answerNative(thread);
   }
 
   answerMap(thread: Tid, fd: number, source: MapSource): number {
-    const waiting = this.#threads.find(thread);
-    if (waiting === undefined || waiting.notification === 0n) return 0;
-    const guest = this.#live();
-    const file = source.kind === 'root' ? this.#file(source.file) : contentFile(source);
+    if (source.kind === 'root') return this.#calls.answerMap(thread, fd, this.#file(source.file));
+    const file = contentFile(source);
     if (file < 0) return file;
-    const put = guest.listener.addDescriptor(waiting.notification, file, fd);
-    if (source.kind === 'bytes') native.close(file);
-    if (put < 0) return put === E.ENOENT ? 0 : put;
-    this.answerNative(thread);
-    return 0;
+    const result = this.#calls.answerMap(thread, fd, file);
+    native.close(file);
+    return result;
   }
 
   answerClone(thread: Tid, child: Tid, tidTargets: readonly GuestAddress[]): boolean {
-    const taken = this.#take(thread);
-    if (taken === null) return false;
-    const guest = this.#live();
-    const value = Buffer.alloc(4);
-    value.writeInt32LE(child);
-    return this.#threads.clone(
-      taken.thread,
-      child,
-      () => guest.listener.continue(taken.id),
-      (tracee) => {
-        this.#threads.add(child, tracee);
-        for (const target of tidTargets) guest.memory.write(target, value);
-      },
-    );
+    return this.#calls.answerClone(thread, child, tidTargets);
   }
 
   growHeap(thread: Tid, start: GuestAddress, end: GuestAddress): boolean {
-    const waiting = this.#threads.find(thread);
-    if (waiting === undefined || waiting.notification === 0n) return false;
-    waiting.notification = 0n;
-    const { listener, space } = this.#live();
-    const flags = MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE | MAP.FIXED_NOREPLACE;
-    const args = [start, end - start, PROT.READ | PROT.WRITE, flags, -1, 0];
-    if (this.#threads.runInstead(waiting, 'mmap', args, listener, null) !== start) return false;
-    space.heapGrown(start, end);
-    return true;
+    return this.#calls.growHeap(thread, start, end);
   }
 
   dropHeap(thread: Tid, start: GuestAddress, end: GuestAddress, value: number): void {
-    const waiting = this.#threads.find(thread);
-    if (waiting === undefined || waiting.notification === 0n) return;
-    waiting.notification = 0n;
-    const { listener, space } = this.#live();
-    space.dropped(start, end);
-    const args = [start, end - start, MADV.DONTNEED];
-    this.#threads.runInstead(waiting, 'madvise', args, listener, value);
+    this.#calls.dropHeap(thread, start, end, value);
   }
 
   answerSignal(
@@ -397,13 +271,11 @@ export class LinuxHost implements Lvm {
     number: number,
     info: Uint8Array,
   ): void {
-    const waiting = this.#threads.find(thread);
-    if (waiting === undefined || waiting.notification === 0n) return;
-    this.#signals.answer(this.#live(), waiting, value, target, number, info);
+    this.#calls.answerSignal(thread, value, target, number, info);
   }
 
   signal(target: Tid | null, number: number, info: Uint8Array): number {
-    return this.#guest === null ? E.ESRCH : this.#signals.send(this.#guest, target, number, info);
+    return this.#guest === null ? E.ESRCH : this.#calls.signal(target, number, info);
   }
 
   /* --- memory ---------- */
@@ -426,6 +298,15 @@ export class LinuxHost implements Lvm {
       this.#upcall().withdrawn(thread.tid);
     }
     return true;
+  }
+
+  #whileStopped(action: () => void): void {
+    if (!this.quiesce()) return;
+    try {
+      action();
+    } finally {
+      this.resume();
+    }
   }
 
   resume(): boolean {
