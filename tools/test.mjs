@@ -91,15 +91,16 @@ function ensurePrograms() {
   console.log(`  sudo apt-get install --no-install-recommends ${packages.join(' ')}`);
 }
 
-/** True if formatting, lint and layering are as they should be. */
+/** True if formatting, lint and layering are as they should be, and nothing is unused. */
 function styleIsGood() {
   const inherit = { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] };
   const biome = join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome');
   const colors = process.stdout.isTTY ? [] : ['--colors=off'];
   const lint = [biome, 'ci', ...colors, '--error-on-warnings', '.'];
   const tidy = [join(root, 'dist', 'tools', 'tidy.js')];
-  // Both, so that one run tells everything.
-  return [lint, tidy]
+  const unused = [join(root, 'node_modules', 'knip', 'bin', 'knip.js')];
+  // All, so that one run tells everything.
+  return [lint, tidy, unused]
     .map((args) => spawnSync(process.execPath, args, inherit).status)
     .every(isZero);
 }

@@ -137,7 +137,7 @@ export const E = {
   EHWPOISON: -133,
 } as const;
 
-export type ErrnoName = keyof typeof E;
+type ErrnoName = keyof typeof E;
 
 const names = new Map<number, ErrnoName>(
   Object.entries(E).map(([name, value]) => [value, name as ErrnoName]),

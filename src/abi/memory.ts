@@ -21,7 +21,7 @@ export const MAP = {
   FIXED_NOREPLACE: 0x10_0000,
 } as const;
 export const MADV = { DONTNEED: 4, FREE: 8, REMOVE: 9, DONTNEED_LOCKED: 24 } as const;
-export const MREMAP = { MAYMOVE: 1, FIXED: 2, DONTUNMAP: 4 } as const;
+export const MREMAP = { FIXED: 2 } as const;
 
 export const FALLOC_FL = { KEEP_SIZE: 1, PUNCH_HOLE: 2 } as const;
 export const SEEK = { DATA: 3, HOLE: 4 } as const;

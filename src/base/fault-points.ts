@@ -39,7 +39,7 @@ export type FaultPoint = (typeof FAULT_POINTS)[number];
 const FAULT_ACTIONS = ['kill', 'freeze', 'fail'] as const;
 
 /** `kill`: SIGKILL to the process itself; `freeze`: SIGSTOP; `fail`: an InjectedFault is thrown. */
-export type FaultAction = (typeof FAULT_ACTIONS)[number];
+type FaultAction = (typeof FAULT_ACTIONS)[number];
 
 /** What `fail` throws. Caught where any failure of that step is, never by name. */
 export class InjectedFault extends Error {

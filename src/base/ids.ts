@@ -17,8 +17,6 @@ export type GuestAddress = Brand<number, 'GuestAddress'>;
 export type Pid = Brand<number, 'Pid'>;
 /** A thread id that the guest sees; never a host's. */
 export type Tid = Brand<number, 'Tid'>;
-/** A descriptor that the guest sees; never a host's. */
-export type GuestFd = Brand<number, 'GuestFd'>;
 /** A handle of the LVM API: the checkpointer's or the host's name for a thing outside. */
 export type Handle = Brand<number, 'Handle'>;
 /** Identifies a kernel object of the library OS for as long as the guest lives. */
@@ -30,6 +28,5 @@ export const epoch = (value: number): Epoch => value as Epoch;
 export const guestAddress = (value: number): GuestAddress => value as GuestAddress;
 export const pid = (value: number): Pid => value as Pid;
 export const tid = (value: number): Tid => value as Tid;
-export const guestFd = (value: number): GuestFd => value as GuestFd;
 export const handle = (value: number): Handle => value as Handle;
 export const objectId = (value: number): ObjectId => value as ObjectId;

@@ -18,7 +18,6 @@ const errnoOf = (result: number): number => (result === -1 ? -koffi.errno() : re
 
 const c = {
   close: libc.func('int close(int fd)'),
-  dup3: libc.func('int dup3(int oldfd, int newfd, int flags)'),
   read: libc.func('int64_t read(int fd, void *buf, size_t count)'),
   write: libc.func('int64_t write(int fd, const void *buf, size_t count)'),
   pread: libc.func('int64_t pread(int fd, void *buf, size_t count, int64_t offset)'),
@@ -29,7 +28,6 @@ const c = {
   lseek: libc.func('int64_t lseek(int fd, int64_t offset, int whence)'),
   memfdCreate: libc.func('int memfd_create(const char *name, unsigned int flags)'),
   eventfd: libc.func('int eventfd(unsigned int initval, int flags)'),
-  pipe2: libc.func('int pipe2(int *pipefd, int flags)'),
   fcntl: libc.func('int fcntl(int fd, int cmd, long arg)'),
   ioctl: libc.func('int ioctl(int fd, unsigned long request, void *argp)'),
   ioctlValue: libc.func('ioctl', 'int', ['int', 'unsigned long', 'unsigned long']),
@@ -46,9 +44,6 @@ const c = {
   accept4: libc.func('int accept4(int fd, void *addr, void *addrlen, int flags)'),
   connect: libc.func('int connect(int fd, const void *addr, uint32_t addrlen)'),
   getsockname: libc.func('int getsockname(int fd, void *addr, void *addrlen)'),
-  getsockopt: libc.func(
-    'int getsockopt(int fd, int level, int optname, void *optval, void *optlen)',
-  ),
   setsockopt: libc.func(
     'int setsockopt(int fd, int level, int optname, const void *optval, uint32_t optlen)',
   ),
@@ -81,13 +76,9 @@ const c = {
     'int64_t',
   ]),
   syscall: libc.func('syscall', 'long', ['long', 'long', 'long', 'long', 'long', 'long', 'long']),
-  schedSetaffinity: libc.func('int sched_setaffinity(int pid, size_t size, const void *mask)'),
-  schedGetaffinity: libc.func('int sched_getaffinity(int pid, size_t size, void *mask)'),
 };
 
 export const close = (fd: number): number => errnoOf(c.close(fd));
-export const dup3 = (oldFd: number, newFd: number, flags: number): number =>
-  errnoOf(c.dup3(oldFd, newFd, flags));
 export const read = (fd: number, target: Uint8Array, count: number): number =>
   errnoOf(c.read(fd, target, count));
 export const write = (fd: number, source: Uint8Array, count: number): number =>
@@ -107,8 +98,6 @@ export const memfdCreate = (name: string, flags: number): number =>
   errnoOf(c.memfdCreate(name, flags));
 export const eventfd = (initial: number, flags: number): number =>
   errnoOf(c.eventfd(initial, flags));
-/** `fds` is an Int32Array of two. */
-export const pipe2 = (fds: Int32Array, flags: number): number => errnoOf(c.pipe2(fds, flags));
 export const fcntl = (fd: number, command: number, argument: number): number =>
   errnoOf(c.fcntl(fd, command, argument));
 export const ioctl = (fd: number, request: number, argument: Bytes): number =>
@@ -144,13 +133,6 @@ export const connect = (fd: number, address: Uint8Array): number =>
   errnoOf(c.connect(fd, address, address.length));
 export const getsockname = (fd: number, address: Uint8Array, size: Uint8Array): number =>
   errnoOf(c.getsockname(fd, address, size));
-export const getsockopt = (
-  fd: number,
-  level: number,
-  option: number,
-  value: Uint8Array,
-  size: Uint8Array,
-): number => errnoOf(c.getsockopt(fd, level, option, value, size));
 export const setsockopt = (fd: number, level: number, option: number, value: Uint8Array): number =>
   errnoOf(c.setsockopt(fd, level, option, value, value.length));
 export const send = (fd: number, source: Uint8Array, count: number, flags: number): number =>
@@ -232,11 +214,6 @@ const rtTgsigqueueinfoRaw = libc.func('syscall', 'long', [
   'long',
   'void *',
 ]);
-
-export const schedSetaffinity = (pid: number, mask: Uint8Array): number =>
-  errnoOf(c.schedSetaffinity(pid, mask.length, mask));
-export const schedGetaffinity = (pid: number, mask: Uint8Array): number =>
-  errnoOf(c.schedGetaffinity(pid, mask.length, mask));
 
 /** Memory of this process with a known address: what process_vm_readv and PAGEMAP_SCAN need. */
 export interface Arena {

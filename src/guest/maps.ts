@@ -20,7 +20,7 @@ export function readMaps(hostPid: number): MemoryRegion[] {
 }
 
 /** `start-end perms offset dev inode path`, see proc_pid_maps(5); null for an empty line. */
-export function parseMapsLine(line: string): MemoryRegion | null {
+function parseMapsLine(line: string): MemoryRegion | null {
   const match = /^([0-9a-f]+)-([0-9a-f]+) (....) [0-9a-f]+ \S+ (\d+) *(.*)$/.exec(line);
   if (match === null) return null;
   const [, start = '', end = '', permissions = '', inode = '', name = ''] = match;

@@ -18,28 +18,28 @@ export interface Native {
 }
 
 /** mmap of a file: Linux runs the call with `source` behind the descriptor `fd`. */
-export interface MapFile {
+interface MapFile {
   readonly kind: 'map';
   readonly fd: number;
   readonly source: MapSource;
 }
 
 /** A new thread starts; its task is there already. See Lvm.answerClone. */
-export interface CloneThread {
+interface CloneThread {
   readonly kind: 'clone';
   readonly child: Task;
   readonly tidTargets: readonly GuestAddress[];
 }
 
 /** More of the heap must be mapped; then the call is asked again. */
-export interface GrowHeap {
+interface GrowHeap {
   readonly kind: 'grow-heap';
   readonly start: GuestAddress;
   readonly end: GuestAddress;
 }
 
 /** Heap pages are given back; then the call ends with `value`. */
-export interface DropHeap {
+interface DropHeap {
   readonly kind: 'drop-heap';
   readonly start: GuestAddress;
   readonly end: GuestAddress;

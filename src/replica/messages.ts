@@ -14,7 +14,7 @@ export interface PublishedPort {
 }
 
 /** How a replica comes to its state. */
-export type ReplicaOrigin =
+type ReplicaOrigin =
   /** Starts the program, as primary of the first configuration. */
   | { readonly kind: 'launch' }
   /** Goes on from a checkpoint file, as primary of the first configuration. */

@@ -4,7 +4,7 @@
  * natively after we have seen them, so this is told of each (`called`) and looks when it is
  * stopped.
  */
-import { MADV, MAP, PAGE_BYTES, PROT, TASK_SIZE } from '../../abi/memory.ts';
+import { MADV, MAP, MREMAP, PAGE_BYTES, PROT, TASK_SIZE } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
 import { byteString } from '../../base/byte-string.ts';
 import { guestAddress } from '../../base/ids.ts';
@@ -111,7 +111,7 @@ export class AddressSpace {
         break;
       case SYS.mremap:
         this.#drop(word(0), word(1));
-        if ((word(3) & 2) !== 0) this.#drop(word(4), word(2));
+        if ((word(3) & MREMAP.FIXED) !== 0) this.#drop(word(4), word(2));
         this.#isMoved = true;
         break;
       case SYS.madvise:

@@ -5,7 +5,7 @@
 import { E } from '../../abi/errno.ts';
 import { PAGE_BYTES, PROT } from '../../abi/memory.ts';
 
-export interface Segment {
+interface Segment {
   readonly address: number;
   readonly fileOffset: number;
   readonly fileBytes: number;

@@ -21,7 +21,7 @@ const PROGRAM_BASE = 0x5555_5555_4000;
 const INTERPRETER_BASE = 0x7fff_e000_0000;
 const STACK_TOP = 0x7fff_ffff_e000;
 /** RLIMIT_STACK of the first thread; mapped whole, filled on demand. */
-export const STACK_BYTES = 8 << 20;
+const STACK_BYTES = 8 << 20;
 /** Mapped for brk at the start; more comes as it is asked for. */
 const HEAP_BYTES = 1 << 20;
 /** MAX_ARG_STRLEN and friends: what arguments and environment may take of the stack. */
