@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FAULT_POINTS, type FaultPoint } from '../../src/base/fault-points.ts';
-import { planPair, planTakeovers, pointsAt } from './plan.ts';
+import { planPair, pointsAt } from './plan.ts';
 
 test('every fault point is somebody’s', () => {
   const all = (['primary', 'backup', 'takeover', 'join', 'file'] as const).flatMap(pointsAt);
@@ -30,15 +30,4 @@ test('with two replicas the next victim is known', () => {
   ]);
   assert.equal(planPair(['during-join'])[0]?.fault, '3:during-join:1=kill');
   assert.throws(() => planPair(['delta-sent', 'during-apply']), /mixed/);
-});
-
-test('with three, two die at each step', () => {
-  const plan = planTakeovers(['before-takeover', 'during-restore']);
-  assert.deepEqual(
-    plan.map(({ victim, primaryBefore, primaryAfter }) => [victim, primaryBefore, primaryAfter]),
-    [
-      [2, 1, 3],
-      [4, 3, 5],
-    ],
-  );
 });

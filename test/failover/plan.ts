@@ -82,14 +82,10 @@ export function planPair(points: readonly FaultPoint[]): Death[] {
 }
 
 /**
- * With three replicas: the primary is killed, the backup with the lower id takes over and dies of
- * it, the other one takes over then. Two new ones join.
+ * With three replicas: the first primary is killed, the backup with the lower id takes over and
+ * dies of it, the other one takes over then. One death of this kind a service: a replica that was
+ * joining the one that died is replaced by another, so later ids can't be known.
  */
-export function planTakeovers(points: readonly FaultPoint[]): Death[] {
-  return points.map((point, step) => {
-    const primaryBefore = 2 * step + 1;
-    const victim = primaryBefore + 1;
-    const fault = `${victim}:${point}=kill`;
-    return { point, victim, primaryBefore, primaryAfter: primaryBefore + 2, fault };
-  });
+export function planTakeover(point: FaultPoint): Death {
+  return { point, victim: 2, primaryBefore: 1, primaryAfter: 3, fault: `2:${point}=kill` };
 }

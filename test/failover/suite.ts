@@ -9,7 +9,7 @@ import { skipUnless } from '../support/requirements.ts';
 import { delay, eventually } from '../support/wait.ts';
 import { World } from '../support/world.ts';
 import { Group } from './group.ts';
-import { planPair, planTakeovers, pointsAt } from './plan.ts';
+import { planPair, planTakeover, pointsAt } from './plan.ts';
 
 const killsMin = 30;
 
@@ -42,14 +42,15 @@ export function failoverSuite(): void {
   });
 
   test(`a new primary dies while it takes over (${title})`, { skip }, async (t) => {
-    const plan = planTakeovers(pointsAt('takeover'));
-    const faults = plan.map(({ fault }) => fault);
-    const group = await Group.start(new World(t), { replicas: 3, seed, faults });
-    t.after(() => group.workload.stop().catch(() => {}));
-    for (const death of plan) await group.dieInTakeover(death);
-    await group.end();
-    kills += group.kills;
-    t.diagnostic(group.summary());
+    for (const death of pointsAt('takeover').map(planTakeover)) {
+      const faults = [death.fault];
+      const group = await Group.start(new World(t), { replicas: 3, seed, faults });
+      t.after(() => group.workload.stop().catch(() => {}));
+      await group.dieInTakeover(death);
+      await group.end();
+      kills += group.kills;
+      t.diagnostic(`${death.point}: ${group.summary()}`);
+    }
   });
 
   for (const replicas of [2, 3]) {

@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import type { FaultPoint } from '../../src/base/fault-points.ts';
 import { Prng } from '../../src/base/prng.ts';
 import { Group } from '../failover/group.ts';
-import { type Death, planPair, planTakeovers, pointsAt } from '../failover/plan.ts';
+import { type Death, planPair, planTakeover, pointsAt } from '../failover/plan.ts';
 import { Scope } from '../support/owner.ts';
 import { World } from '../support/world.ts';
 
@@ -41,6 +41,8 @@ interface Style {
   plan(prng: Prng): Death[];
   /** One or two kills; the plan's next one, if there is a plan. */
   strike(group: Group, prng: Prng, death: Death | undefined): Promise<void>;
+  /** When fewer than usual. */
+  readonly killsPerService?: number;
 }
 
 const draw = (prng: Prng, points: readonly FaultPoint[]): FaultPoint[] =>
@@ -92,8 +94,9 @@ const styles: readonly Style[] = [
   {
     name: 'new primaries as they take over',
     replicas: 3,
-    plan: (prng) => planTakeovers(draw(prng, pointsAt('takeover'))),
+    plan: (prng) => draw(prng, pointsAt('takeover')).slice(0, 1).map(planTakeover),
     strike: (group, _, death) => group.dieInTakeover(death as Death),
+    killsPerService: 2,
   },
 ];
 
@@ -105,7 +108,7 @@ async function runService(style: Style, count: number, prng: Prng, totals: Total
       replicas: style.replicas,
       seed: prng.u32(),
       faults: plan.map(({ fault }) => fault),
-      failureTimeoutMs: 500,
+      failureTimeoutMs: 1_000,
       requestTimeoutMs: 3000,
     });
     scope.after(() => group.workload.stop().catch(() => {}));
@@ -141,7 +144,8 @@ async function runKills(options: SoakOptions): Promise<number> {
   const chosen = styles.filter((style) => replicas === 0 || replicas === style.replicas);
   for (let turn = 0; totals.kills < options.count; turn += 1) {
     const style = chosen[turn % chosen.length] as Style;
-    const count = Math.min(killsPerService, options.count - totals.kills);
+    const most = style.killsPerService ?? killsPerService;
+    const count = Math.min(most, options.count - totals.kills);
     try {
       await runService(style, count, prng, totals);
     } catch (error) {
