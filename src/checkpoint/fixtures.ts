@@ -154,6 +154,7 @@ export class World {
           protection: mapping.protection,
           shared: mapping.id % 2 === 0,
           name: mapping.backed ? `/lib/é-${mapping.id}.so` : '',
+          fileOffset: mapping.backed ? mapping.id * PAGE_BYTES : 0,
           backed: mapping.backed,
         });
       }

@@ -136,6 +136,7 @@ const region = (start: number, end: number): MemoryRegion => ({
   protection: 3,
   shared: false,
   name: '',
+  fileOffset: 0,
   backed: false,
 });
 

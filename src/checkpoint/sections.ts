@@ -197,7 +197,7 @@ export function writeRegions(slab: Slab, regions: readonly MemoryRegion[]): void
       (region.shared ? REGION_FLAG.shared : 0) | (region.backed ? REGION_FLAG.backed : 0);
     slab.u53(region.start).u53(region.end).u8(region.protection).u8(flags);
     assert(Buffer.byteLength(region.name) <= REGION_NAME_BYTES_MAX, "a region's name is bounded");
-    slab.string(region.name);
+    slab.string(region.name).u53(region.fileOffset);
   }
 }
 
@@ -216,12 +216,13 @@ function readRegion(decoder: Decoder, after: number): MemoryRegion {
     shared: (flags & REGION_FLAG.shared) !== 0,
     backed: (flags & REGION_FLAG.backed) !== 0,
     name: readString(decoder, REGION_NAME_BYTES_MAX, "a region's name"),
+    fileOffset: decoder.u53(),
   };
 }
 
 /** In address order, not overlapping. */
 export function readRegions(decoder: Decoder): MemoryRegion[] {
-  const count = readCount(decoder, REGIONS_MAX, 22, 'regions');
+  const count = readCount(decoder, REGIONS_MAX, 30, 'regions');
   const regions: MemoryRegion[] = [];
   let after = 0;
   for (let index = 0; index < count; index += 1) {

@@ -21,9 +21,9 @@ export function readMaps(hostPid: number): MemoryRegion[] {
 
 /** `start-end perms offset dev inode path`, see proc_pid_maps(5); null for an empty line. */
 function parseMapsLine(line: string): MemoryRegion | null {
-  const match = /^([0-9a-f]+)-([0-9a-f]+) (....) [0-9a-f]+ \S+ (\d+) *(.*)$/.exec(line);
+  const match = /^([0-9a-f]+)-([0-9a-f]+) (....) ([0-9a-f]+) \S+ (\d+) *(.*)$/.exec(line);
   if (match === null) return null;
-  const [, start = '', end = '', permissions = '', inode = '', name = ''] = match;
+  const [, start = '', end = '', permissions = '', offset = '', inode = '', name = ''] = match;
   return {
     start: guestAddress(Number.parseInt(start, 16)),
     end: guestAddress(Number.parseInt(end, 16)),
@@ -33,6 +33,7 @@ function parseMapsLine(line: string): MemoryRegion | null {
       (permissions[2] === 'x' ? PROT.EXEC : 0),
     shared: permissions[3] === 's',
     name,
+    fileOffset: Number.parseInt(offset, 16),
     backed: inode !== '0',
   };
 }

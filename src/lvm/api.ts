@@ -105,6 +105,8 @@ export interface MemoryRegion {
   readonly shared: boolean;
   /** Shown as the last column of the guest's /proc/self/maps. */
   readonly name: string;
+  /** Of `start` in the file that `name` is; 0 for other names. */
+  readonly fileOffset: number;
   /**
    * Whether a page that was never written can hold anything but zeros (a file stands behind it).
    */

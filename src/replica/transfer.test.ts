@@ -15,6 +15,7 @@ const REGION = {
   protection: 3,
   shared: false,
   name: '',
+  fileOffset: 0,
   backed: false,
 };
 

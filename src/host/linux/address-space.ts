@@ -89,6 +89,7 @@ export class AddressSpace {
       protection: PROT.READ | PROT.WRITE,
       shared: false,
       name: '[heap]',
+      fileOffset: 0,
       backed: false,
     });
     this.#isChanged = true;
@@ -176,20 +177,24 @@ export class AddressSpace {
     return readMaps(this.#hostPid).map((region) => {
       const backing = backingOf(region);
       const backed = backing !== 'zeros';
-      return { ...region, backing, backed, name: this.#nameFor(region, backing) };
+      return { ...region, backing, backed, ...this.#shownAs(region, backing) };
     });
   }
 
-  #nameFor(region: MemoryRegion, backing: Backing): string {
+  /** What the guest is shown: its own view of a file, and of the image what that stands for. */
+  #shownAs(region: MemoryRegion, backing: Backing): { name: string; fileOffset: number } {
+    const { start, end, name, fileOffset } = region;
     if (backing === 'file') {
       const root = this.#rootDirectory;
-      return region.name.startsWith(root) ? region.name.slice(root.length) : region.name;
+      return { name: name.startsWith(root) ? name.slice(root.length) : name, fileOffset };
     }
     const known = this.#imageRegions.find(
-      (candidate) => candidate.start <= region.start && region.end <= candidate.end,
+      (candidate) => candidate.start <= start && end <= candidate.end,
     );
-    if (known === undefined) return '';
-    return backing === 'image' || known.name.startsWith('[') ? known.name : '';
+    if (known === undefined) return { name: '', fileOffset: 0 };
+    if (known.name.startsWith('[')) return { name: known.name, fileOffset: 0 };
+    if (backing !== 'image' || known.name === '') return { name: '', fileOffset: 0 };
+    return { name: known.name, fileOffset: known.fileOffset + start - known.start };
   }
 
   /** Stopped only. */

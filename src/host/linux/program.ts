@@ -128,6 +128,7 @@ function anonymous(start: number, end: number, protection: number, name: string)
     protection,
     shared: false,
     name,
+    fileOffset: 0,
     backed: false,
   };
 }
@@ -161,6 +162,7 @@ function place(
       protection: segment.protection,
       shared: false,
       name: path,
+      fileOffset: from,
       backed: true,
     });
   }

@@ -65,6 +65,7 @@ export class SimGuest {
       protection: PROT_READ | PROT_WRITE,
       shared: false,
       name,
+      fileOffset: 0,
       backed: false,
     });
   }
@@ -95,6 +96,7 @@ export class SimGuest {
       protection: args.readUInt32LE(2 * 8) & 7,
       shared: (flags & MAP_SHARED) !== 0,
       name,
+      fileOffset: offset,
       backed: true,
     });
     this.#memory.fill(start, content.subarray(offset, offset + sizeBytes));

@@ -15,6 +15,7 @@ const region = (start: number, end: number, protection = 3): MemoryRegion => ({
   protection,
   shared: false,
   name: '',
+  fileOffset: 0,
   backed: false,
 });
 

@@ -105,12 +105,13 @@ test('a process finds its memory', () => {
     protection: 5,
     shared: false,
     name: '/f',
+    fileOffset: 0x3000,
     backed: true,
   });
   guest.sim.memory.fill(0x7000_1000, Buffer.alloc(4096, 1));
   assert.deepEqual(numbers('/proc/self/statm').slice(0, 2), [sizePages + 4, residentPages + 1]);
   const { inode } = guest.stat('/f') as { inode: number };
-  const line = `70000000-70004000 r-xp 00000000 00:20 ${inode} `.padEnd(73);
+  const line = `70000000-70004000 r-xp 00003000 00:20 ${inode} `.padEnd(73);
   assert.ok((guest.readFile('/proc/self/maps') as string).includes(`${line}/f\n`));
   assert.match(guest.readFile('/proc/self/status') as string, /^VmRSS:\t +\d+ kB$/m);
 });

@@ -21,14 +21,14 @@ export function memorySizes(context: FsContext): MemorySizes {
   return { sizeBytes, residentBytes };
 }
 
-/** Text of /proc/PID/maps; offsets in files are not known and always 0. */
+/** Text of /proc/PID/maps. */
 export function mapsText(context: FsContext): string {
   const { regions } = context.kernel.lvm.memoryUse();
   return regions.map((region) => mapsLine(context, region)).join('');
 }
 
 function mapsLine(context: FsContext, region: MemoryRegion): string {
-  const { start, end, protection, shared, name } = region;
+  const { start, end, protection, shared, name, fileOffset } = region;
   const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
   const permissions = [
     (protection & 1) !== 0 ? 'r' : '-',
@@ -38,6 +38,6 @@ function mapsLine(context: FsContext, region: MemoryRegion): string {
   ].join('');
   const stat = name.startsWith('/') ? context.root.stat(name) : 0;
   const file = typeof stat === 'number' ? '00:00 0' : `00:${hex(DEVICE.root, 2)} ${stat.inode}`;
-  const line = `${hex(start, 8)}-${hex(end, 8)} ${permissions} 00000000 ${file} `;
+  const line = `${hex(start, 8)}-${hex(end, 8)} ${permissions} ${hex(fileOffset, 8)} ${file} `;
   return name === '' ? `${line}\n` : `${line.padEnd(NAME_COLUMN)}${name}\n`;
 }
