@@ -14,6 +14,8 @@ import type { Image } from '../checkpoint/image.ts';
 import type { SlabPool } from '../checkpoint/slab.ts';
 import {
   type ExitStatus,
+  type HeapArea,
+  type LaunchSpec,
   type Lvm,
   type MapSource,
   type MemoryRegion,
@@ -352,6 +354,17 @@ export class Checkpointer extends ForwardingLvm {
   override answerClone(thread: Tid, child: Tid, tidTargets: readonly GuestAddress[]): boolean {
     if (thread === this.#current) this.#current = null;
     return this.inner.answerClone(thread, child, tidTargets);
+  }
+
+  override answerExec(
+    thread: Tid,
+    leader: Tid,
+    spec: LaunchSpec,
+    program: MapSource,
+    actions: ReadonlyMap<number, Uint8Array>,
+  ): HeapArea | number {
+    if (thread === this.#current) this.#current = null;
+    return this.inner.answerExec(thread, leader, spec, program, actions);
   }
 
   override growHeap(thread: Tid, start: GuestAddress, end: GuestAddress): boolean {

@@ -79,6 +79,16 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.answerClone(thread, child, tidTargets);
   }
 
+  answerExec(
+    thread: Tid,
+    leader: Tid,
+    spec: LaunchSpec,
+    program: MapSource,
+    actions: ReadonlyMap<number, Uint8Array>,
+  ): HeapArea | number {
+    return this.inner.answerExec(thread, leader, spec, program, actions);
+  }
+
   growHeap(thread: Tid, start: GuestAddress, end: GuestAddress): boolean {
     return this.inner.growHeap(thread, start, end);
   }

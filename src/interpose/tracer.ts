@@ -141,6 +141,19 @@ export class Tracer extends ForwardingLvm {
     return isThere;
   }
 
+  override answerExec(
+    thread: Tid,
+    leader: Tid,
+    spec: LaunchSpec,
+    program: MapSource,
+    actions: ReadonlyMap<number, Uint8Array>,
+  ): HeapArea | number {
+    const result = this.inner.answerExec(thread, leader, spec, program, actions);
+    // A failed one is answered with its error next.
+    if (typeof result !== 'number') this.#answered(thread, `program ${spec.program}`);
+    return result;
+  }
+
   /* --- life of the guest, signals ------------------------------------------------------------- */
 
   override answerSignal(

@@ -7,7 +7,7 @@ import { E } from '../abi/errno.ts';
 import { AT } from '../abi/fs.ts';
 import { syscallName } from '../abi/syscalls.ts';
 import { assert, present } from '../base/assert.ts';
-import { type Handle, pid, type Tid } from '../base/ids.ts';
+import { type Handle, pid, type Tid, tid } from '../base/ids.ts';
 import type {
   ExitStatus,
   HeapArea,
@@ -23,7 +23,7 @@ import { factories } from './kinds.ts';
 import { GuestFault, GuestMemory } from './memory.ts';
 import type { NetStack } from './net/net-stack.ts';
 import { Objects } from './object.ts';
-import type { Outcome, SendSignal } from './outcome.ts';
+import type { Exec, Outcome, SendSignal } from './outcome.ts';
 import type { Process } from './process.ts';
 import { interruption } from './signal/interruption.ts';
 import { createState, KernelState } from './state.ts';
@@ -281,6 +281,9 @@ export class Kernel implements LvmClient {
         if (!this.lvm.answerClone(task.tid, child.tid, tidTargets)) this.removeTask(child);
         return;
       }
+      case 'exec':
+        this.#exec(task, outcome);
+        return;
       case 'grow-heap': {
         const { start, end } = outcome;
         // The call is asked again as a new one, whatever came of it.
@@ -299,6 +302,29 @@ export class Kernel implements LvmClient {
       case 'gone':
         return;
     }
+  }
+
+  #exec(task: Task, { spec, file }: Exec): void {
+    const { process } = task;
+    const source = file.mapSource();
+    const actions = process.ignoredSignals();
+    const leader = tid(process.pid);
+    const heap =
+      typeof source === 'number'
+        ? source
+        : this.lvm.answerExec(task.tid, leader, spec, source, actions);
+    const program = file.describe();
+    file.release();
+    task.endCall();
+    if (typeof heap === 'number') {
+      this.lvm.answer(task.tid, heap);
+      return;
+    }
+    for (const other of [...this.tasks.values()]) if (other !== task) this.removeTask(other);
+    this.tasks.clear();
+    task.startProgram(leader, program);
+    this.tasks.set(leader, task);
+    process.startProgram(spec, program, actions, heap);
   }
 
   #answerSignal(task: Task, { target, number, info }: SendSignal): void {

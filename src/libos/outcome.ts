@@ -3,8 +3,9 @@
  * else says how the call goes on. One shape for all handlers; blocking is a value, not an await.
  */
 import type { GuestAddress } from '../base/ids.ts';
-import type { MapSource } from '../lvm/api.ts';
+import type { LaunchSpec, MapSource } from '../lvm/api.ts';
 import type { Args } from './args.ts';
+import type { OpenFile } from './open-file.ts';
 import type { Task } from './task.ts';
 
 /** The thread waits; the handler has said on what by `task.waitOn` and `task.deadline`. */
@@ -29,6 +30,14 @@ interface CloneThread {
   readonly kind: 'clone';
   readonly child: Task;
   readonly tidTargets: readonly GuestAddress[];
+}
+
+/** Another program takes the place of the caller's. */
+export interface Exec {
+  readonly kind: 'exec';
+  readonly spec: LaunchSpec;
+  /** The program's file; open for as long as this is. */
+  readonly file: OpenFile;
 }
 
 /** More of the heap must be mapped; then the call is asked again. */
@@ -67,6 +76,7 @@ export type Outcome =
   | Native
   | MapFile
   | CloneThread
+  | Exec
   | GrowHeap
   | DropHeap
   | SendSignal

@@ -4,7 +4,7 @@
  */
 import type { Decoder, Encoder } from '../base/codec.ts';
 import { type GuestAddress, guestAddress, type ObjectId, type Pid, pid } from '../base/ids.ts';
-import type { HeapArea } from '../lvm/api.ts';
+import type { HeapArea, LaunchSpec } from '../lvm/api.ts';
 import { FdTable } from './fd-table.ts';
 import type { Kernel } from './kernel.ts';
 import { KIND } from './kinds-ids.ts';
@@ -12,6 +12,8 @@ import { KernelObject, type Objects } from './object.ts';
 import { CpuTime } from './time/cpu-time.ts';
 import { ProcessTimers } from './time/process-timers.ts';
 
+/** Handler of an ignored signal, in struct kernel_sigaction. */
+const SIG_IGN = 1n;
 /** RLIM_INFINITY. */
 export const UNLIMITED = 2 ** 53 - 1;
 
@@ -90,6 +92,35 @@ export class Process extends KernelObject {
     this.heapEnd = heap.end;
     this.programBreak = heap.start;
     this.touch();
+  }
+
+  /** Signal actions that another program inherits: what is ignored stays ignored. */
+  ignoredSignals(): ReadonlyMap<number, Uint8Array> {
+    const isIgnored = (action: Uint8Array) => Buffer.from(action).readBigUInt64LE(0) === SIG_IGN;
+    return new Map([...this.signalActions].filter(([, action]) => isIgnored(action)));
+  }
+
+  /** execve(2): another program, in the same process. */
+  startProgram(
+    { argv, env }: LaunchSpec,
+    program: string,
+    actions: ReadonlyMap<number, Uint8Array>,
+    heap: HeapArea,
+  ): void {
+    this.executable = program;
+    this.argv = argv;
+    this.env = env;
+    this.signalActions.clear();
+    for (const [signal, action] of actions) this.signalActions.set(signal, action);
+    this.isDumpable = true;
+    this.isHeapFull = false;
+    this.#timers?.endPosix();
+    for (const [fd, file] of [...this.files.open()]) {
+      if (!this.files.closeOnExec(fd)) continue;
+      this.kernel.fs.closing(this, file);
+      this.files.close(fd);
+    }
+    this.setHeap(heap);
   }
 
   override save(encoder: Encoder): void {

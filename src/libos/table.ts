@@ -7,6 +7,7 @@ import { SYS } from '../abi/syscalls.ts';
 import { assert } from '../base/assert.ts';
 import type { Handler } from './outcome.ts';
 import { eventRows } from './syscalls/event.ts';
+import { execRows } from './syscalls/exec.ts';
 import { fileRows } from './syscalls/file.ts';
 import { memoryRows } from './syscalls/memory.ts';
 import { pathRows } from './syscalls/path.ts';
@@ -22,6 +23,7 @@ export const rows: readonly Row[] = [
   ...pathRows,
   ...memoryRows,
   ...processRows,
+  ...execRows,
   ...threadRows,
   ...signalRows,
   ...socketRows,

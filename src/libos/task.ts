@@ -146,6 +146,17 @@ export class Task extends KernelObject implements Waiter {
       this.kernel.deadlines.set(this.#deadline, this.#deadlineNs);
   }
 
+  /** execve(2): what Linux held for the thread is gone with the old program. */
+  startProgram(leader: Tid, program: string): void {
+    this.tid = leader;
+    this.clearChildTid = guestAddress(0);
+    this.robustList = guestAddress(0);
+    this.robustListSize = 0;
+    this.alternateStack = new Uint8Array(0);
+    this.name = program.split('/').at(-1) ?? '';
+    this.touch();
+  }
+
   /** For the dispatcher: before the handler runs again. */
   stopWaiting(): void {
     for (const queue of this.#queues) queue.remove(this);

@@ -224,6 +224,19 @@ export interface Lvm {
    */
   answerClone(thread: Tid, child: Tid, tidTargets: readonly GuestAddress[]): boolean;
   /**
+   * Answers execve: `program` takes the place of the guest's program. All threads end but the
+   * calling one, which becomes `leader` and keeps its signal mask and what is pending; signals in
+   * `actions` (struct kernel_sigaction) keep those, all others their default. Returns the new heap,
+   * or -errno: then nothing has changed, and the call is still to be answered.
+   */
+  answerExec(
+    thread: Tid,
+    leader: Tid,
+    spec: LaunchSpec,
+    program: MapSource,
+    actions: ReadonlyMap<number, Uint8Array>,
+  ): HeapArea | number;
+  /**
    * Maps more of the heap, from `start` to `end`, in the calling thread, which then asks its call
    * (brk) again. False: there is no room; the call is asked again all the same.
    */

@@ -36,6 +36,7 @@ export const callClasses: { readonly [Call in keyof Lvm]: CallClass } = {
   dropHeap: 'local',
   answerSignal: 'local',
   answerClone: 'local',
+  answerExec: 'local',
   // A pending signal is part of the thread's context.
   signal: 'local',
 

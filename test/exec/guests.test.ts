@@ -25,6 +25,7 @@ const guests = [
   'files',
   'clocks',
   'stacks',
+  'exec',
 ];
 const rounds = '25';
 const timeoutMs = 60_000;

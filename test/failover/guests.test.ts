@@ -26,6 +26,7 @@ const guests: readonly (readonly [name: string, linking: Linking, runSeconds?: n
   ['files', 'static'],
   ['clocks', 'dynamic'],
   ['stacks', 'static'],
+  ['exec', 'dynamic'],
   // Each of its rounds takes some hundred milliseconds where the machine is busy.
   ['burst', 'dynamic', 20],
 ];

@@ -47,6 +47,8 @@ export interface AddressSpaceOptions {
   readonly image: MemfdStore;
   /** The mappings as they were in the image: their names are shown to the guest. */
   readonly imageRegions: readonly MemoryRegion[];
+  /** What is there now is new to whoever follows, and so is what is not: of an earlier program. */
+  readonly replaces: AddressSpace | null;
   /** Host path of the guest's root, which the guest must not see; '' for '/'. */
   readonly rootDirectory: string;
 }
@@ -79,6 +81,13 @@ export class AddressSpace {
     this.#chooseScanned();
     // What is there now came from the image.
     this.#written.take(GATE_END, TASK_SIZE, () => {});
+    if (options.replaces !== null) this.#replace(options.replaces);
+  }
+
+  #replace(old: AddressSpace): void {
+    this.#dropped = unionRanges([...old.#dropped, ...old.#regions, ...this.#regions]);
+    this.#appeared = unionRanges(this.#regions);
+    this.#isChanged = true;
   }
 
   /** More of the heap was mapped. */

@@ -20,6 +20,7 @@ import type {
   ClockName,
   ExitStatus,
   GuestImage,
+  HeapArea,
   LaunchSpec,
   Lvm,
   LvmClient,
@@ -39,10 +40,12 @@ import { type Built, buildGuest } from './build.ts';
 import type { Console } from './console.ts';
 import { processClock, threadCpuNs } from './cpu-clocks.ts';
 import type { LiveGuest } from './live-guest.ts';
+import { contentFile, readWhole } from './map-content.ts';
 import { MemfdStore } from './memfd-store.ts';
 import { loadProgram } from './program.ts';
 import { Root } from './root.ts';
 import { type Publication, Streams } from './streams.ts';
+import { succeed } from './successor.ts';
 import { Threads } from './threads.ts';
 import { TrappedCalls } from './trapped-calls.ts';
 
@@ -126,7 +129,7 @@ export class LinuxHost implements Lvm {
       store.close();
       return loaded;
     }
-    this.#bringUp(loaded.image, store, spec.argv);
+    this.#bringUp(loaded.image, store, spec.argv, null);
     this.#upcall().launched(FIRST_TID, loaded.heap);
     this.resume();
     return 0;
@@ -143,10 +146,15 @@ export class LinuxHost implements Lvm {
   instantiate(image: GuestImage): void {
     const store = present(this.#image, 'image store');
     assert(store.fd === image.memoryFd, 'the image is the one announced');
-    this.#bringUp(image, store, this.#title);
+    this.#bringUp(image, store, this.#title, null);
   }
 
-  #bringUp(image: GuestImage, store: MemfdStore, title: readonly string[]): void {
+  #bringUp(
+    image: GuestImage,
+    store: MemfdStore,
+    title: readonly string[],
+    replaces: AddressSpace | null,
+  ): void {
     assert(this.#guest === null, 'one guest');
     this.#image = store;
     const filter = filterProgram(this.#options.nativeNumbers);
@@ -168,6 +176,7 @@ export class LinuxHost implements Lvm {
         image: store,
         imageRegions: image.regions,
         rootDirectory: rootDirectory === '/' ? '' : rootDirectory,
+        replaces,
       }),
     };
     this.#calls.guest = this.#guest;
@@ -191,6 +200,17 @@ export class LinuxHost implements Lvm {
     if (native.waitpid(guest.hostPid, word, 0) < 0) {
       word[0] = this.#threads.ofHost(guest.hostPid)?.tracee.end ?? 0;
     }
+    this.#forget(guest);
+    this.#loop.setTimer(this.#alarm, Infinity);
+    const code = word[0] as number;
+    const signal = code & 0x7f;
+    const observed: ExitStatus =
+      signal === 0 ? { kind: 'exited', code: (code >> 8) & 0xff } : { kind: 'signaled', signal };
+    this.#isGone = true;
+    this.#upcall().exited(this.#exitStatus ?? observed);
+  }
+
+  #forget(guest: LiveGuest): void {
     this.#guest = null;
     this.#calls.guest = null;
     this.#loop.remove(guest.pidfd);
@@ -199,13 +219,37 @@ export class LinuxHost implements Lvm {
     native.close(guest.listener.fd);
     guest.memory.close();
     guest.written.close();
-    this.#loop.setTimer(this.#alarm, Infinity);
-    const code = word[0] as number;
-    const signal = code & 0x7f;
-    const observed: ExitStatus =
-      signal === 0 ? { kind: 'exited', code: (code >> 8) & 0xff } : { kind: 'signaled', signal };
-    this.#isGone = true;
-    this.#upcall().exited(this.#exitStatus ?? observed);
+  }
+
+  answerExec(
+    thread: Tid,
+    leader: Tid,
+    spec: LaunchSpec,
+    program: MapSource,
+    actions: ReadonlyMap<number, Uint8Array>,
+  ): HeapArea | number {
+    const caller = this.#threads.find(thread);
+    if (caller === undefined || caller.notification === 0n) return E.EINTR;
+    const store = new MemfdStore();
+    const content =
+      program.kind === 'bytes' ? Buffer.from(program.content) : readWhole(this.#file(program.file));
+    const random = Buffer.alloc(16);
+    randomFillSync(random);
+    const loaded = loadProgram(spec, this.#root, store, leader, random, content);
+    if (typeof loaded === 'number') {
+      store.close();
+      return loaded;
+    }
+    const old = this.#live();
+    // From here on there is no way back, as for execve itself.
+    if (!this.#threads.stop(old.hostPid)) return E.EINTR;
+    const image = succeed(loaded.image, this.#threads.context(), thread, actions);
+    this.#threads.endAll(old.hostPid);
+    this.#forget(old);
+    this.#image?.close();
+    this.#bringUp(image, store, spec.argv, old.space);
+    this.resume();
+    return loaded.heap;
   }
 
   /** Lets go of what is left outside: connections. After `exited`. */
@@ -452,12 +496,4 @@ export class LinuxHost implements Lvm {
   report(event: string, detail: string): void {
     this.#options.report(event, detail);
   }
-}
-
-/** A file in memory with the content of an overlay file, for one private mapping of it. */
-function contentFile(source: Extract<MapSource, { kind: 'bytes' }>): number {
-  const MFD_CLOEXEC = 1;
-  const fd = native.memfdCreate(source.name, MFD_CLOEXEC);
-  if (fd >= 0) native.pwrite(fd, source.content, source.content.length, 0);
-  return fd;
 }

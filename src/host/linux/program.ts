@@ -60,20 +60,25 @@ interface Placed {
   readonly elf: ElfProgram;
 }
 
-/** Builds the image in `store`; -errno as execve(2). */
+/**
+ * Builds the image in `store`; -errno as execve(2). `content` is the program's, if it isn't what
+ * the root has at its path.
+ */
 export function loadProgram(
   spec: LaunchSpec,
   root: Root,
   store: MemfdStore,
   first: Tid,
   random: Uint8Array,
+  content: Buffer | number = root.readProgram(spec.program),
 ): LoadedProgram | number {
   const regions: MemoryRegion[] = [];
-  const program = place(spec.program, PROGRAM_BASE, root, store, regions);
+  const program = place(content, spec.program, PROGRAM_BASE, store, regions);
   if (typeof program === 'number') return program;
   let interpreter: Placed | null = null;
   if (program.elf.interpreter !== null) {
-    const found = place(program.elf.interpreter, INTERPRETER_BASE, root, store, regions);
+    const { interpreter: path } = program.elf;
+    const found = place(root.readProgram(path), path, INTERPRETER_BASE, store, regions);
     // execve says ENOENT for the program when its interpreter is missing.
     if (typeof found === 'number') return found;
     interpreter = found;
@@ -135,13 +140,12 @@ function anonymous(start: number, end: number, protection: number, name: string)
 
 /** Puts one ELF file into the store and its mappings into `regions`. */
 function place(
+  bytes: Buffer | number,
   path: string,
   preferredBase: number,
-  root: Root,
   store: MemfdStore,
   regions: MemoryRegion[],
 ): Placed | number {
-  const bytes = root.readProgram(path);
   if (typeof bytes === 'number') return bytes;
   const elf = parseElf(bytes);
   if (typeof elf === 'number') return elf;

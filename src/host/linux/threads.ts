@@ -4,7 +4,7 @@
  */
 
 import { E } from '../../abi/errno.ts';
-import { PTRACE_EVENT, PTRACE_O, REG, REGISTERS_BYTES } from '../../abi/ptrace.ts';
+import { PTRACE_EVENT, PTRACE_O, REG, REGISTERS_BYTES, WALL } from '../../abi/ptrace.ts';
 import { SYS } from '../../abi/syscalls.ts';
 import { assert, present } from '../../base/assert.ts';
 import type { Tid } from '../../base/ids.ts';
@@ -148,6 +148,17 @@ export class Threads {
     tracee.seize(INJECT_OPTIONS);
     tracee.interrupt();
     tracee.wait();
+  }
+
+  /** Ends the stopped process. The first thread comes last: its end is told after all others'. */
+  endAll(hostPid: number): void {
+    const SIGKILL = 9;
+    native.kill(hostPid, SIGKILL);
+    const word = new Int32Array(1);
+    for (const { tracee } of [...this.all()].reverse()) native.waitpid(tracee.hostTid, word, WALL);
+    this.#byHost.clear();
+    this.#byGuest.clear();
+    this.#leaving = [];
   }
 
   /** Lets all go on; false if the guest has ended. The first thread comes last, as in `stop`. */

@@ -34,6 +34,7 @@ export class SimGuest {
 
   /** Heap area and stack of a program that starts. */
   mapInitial(): HeapArea {
+    this.#arenaEnd = 0;
     this.#map(HEAP_START, HEAP_BYTES, '[heap]');
     this.#map(STACK_START, STACK_BYTES, '[stack]');
     this.#ensureArena();

@@ -17,6 +17,7 @@ import type {
   ClockName,
   ExitStatus,
   GuestImage,
+  HeapArea,
   LaunchSpec,
   Lvm,
   LvmClient,
@@ -310,6 +311,29 @@ export class SimHost implements Lvm {
     for (const target of tidTargets) this.memory.write(target, bytes);
     thread.finish({ kind: 'clone', child });
     return true;
+  }
+
+  answerExec(
+    id: Tid,
+    leader: Tid,
+    spec: LaunchSpec,
+    program: MapSource,
+    actions: ReadonlyMap<number, Uint8Array>,
+  ): HeapArea | number {
+    const thread = this.threads.answering(id);
+    if (thread === null) return E.EINTR;
+    const content = program.kind === 'bytes' ? program.content : this.root.contentOf(program.file);
+    if (content === null) return E.EBADF;
+    if (Buffer.from(content.subarray(0, 4)).toString('latin1') !== '\x7fELF') return E.ENOEXEC;
+    for (const action of actions.values()) assert(action.length === 32, 'an action has its size');
+    const { signalMask, pendingSignals } = thread;
+    this.threads.clear();
+    for (const { start, end } of [...this.memory.regions]) this.memory.unmap(start, end);
+    this.#launched = spec;
+    const first = this.thread(leader);
+    first.signalMask = signalMask;
+    first.pendingSignals.push(...pendingSignals);
+    return this.guest.mapInitial();
   }
 
   growHeap(id: Tid, start: GuestAddress, end: GuestAddress): boolean {

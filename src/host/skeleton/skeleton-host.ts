@@ -10,6 +10,7 @@ import type {
   ClockName,
   ExitStatus,
   GuestImage,
+  HeapArea,
   LaunchSpec,
   Lvm,
   LvmClient,
@@ -75,6 +76,20 @@ export class SkeletonHost implements Lvm {
   /** Let the thread clone, and learn which new thread goes by the id `child`. */
   answerClone(_thread: Tid, _child: Tid, _tidTargets: readonly GuestAddress[]): boolean {
     return refuse('answerClone');
+  }
+
+  /**
+   * End all threads but the one that waits, and let that one start another program, as execve(2)
+   * does; -errno with nothing changed when the program can't be started.
+   */
+  answerExec(
+    _thread: Tid,
+    _leader: Tid,
+    _spec: LaunchSpec,
+    _program: MapSource,
+    _actions: ReadonlyMap<number, Uint8Array>,
+  ): HeapArea | number {
+    return refuse('answerExec');
   }
 
   /** Map anonymous memory there in the thread that waits, and have it make its call again. */

@@ -280,8 +280,6 @@ export const processRows: readonly Row[] = [
   nativeRow('getrandom', 'fills memory of the guest; what it got is in the checkpoint'),
   refused('wait4', E.ECHILD, 'one process only'),
   refused('waitid', E.ECHILD, 'one process only'),
-  refused('execve', E.ENOSYS, 'a guest stays the program that it started as'),
-  refused('execveat', E.ENOSYS, 'a guest stays the program that it started as'),
   refused('pidfd_open', E.ENOSYS, 'one process only'),
   refused('ptrace', E.EPERM, 'nobody is to be traced'),
   refused('kcmp', E.EPERM, 'nobody is to be compared'),

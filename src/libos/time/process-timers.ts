@@ -114,6 +114,11 @@ export class ProcessTimers extends KernelObject {
     this.touch();
   }
 
+  /** execve(2) ends those of timer_create; the interval timer goes on. */
+  endPosix(): void {
+    for (const id of [...this.#timers.keys()]) this.remove(id);
+  }
+
   #get(id: number): PosixTimer {
     return present(this.#timers.get(id), 'POSIX timer');
   }
