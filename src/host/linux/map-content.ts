@@ -1,4 +1,4 @@
-/** What a file that the library OS names has in it, as a descriptor or as bytes. Used by LinuxHost. */
+/** What a file that the library OS names has in it: as a descriptor, or as bytes. For LinuxHost. */
 import { E } from '../../abi/errno.ts';
 import * as native from '../../ffi/native.ts';
 import type { MapSource } from '../../lvm/api.ts';
