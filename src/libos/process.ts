@@ -5,6 +5,7 @@
 import type { Decoder, Encoder } from '../base/codec.ts';
 import { type GuestAddress, guestAddress, type ObjectId, type Pid, pid } from '../base/ids.ts';
 import type { HeapArea, LaunchSpec } from '../lvm/api.ts';
+import { Credentials } from './credentials.ts';
 import { FdTable } from './fd-table.ts';
 import type { Kernel } from './kernel.ts';
 import { KIND } from './kinds-ids.ts';
@@ -38,6 +39,7 @@ export class Process extends KernelObject {
   env: readonly string[] = [];
   /** By signal number: struct kernel_sigaction, 32 bytes; absent is the default. */
   readonly signalActions = new Map<number, Uint8Array>();
+  readonly credentials = new Credentials();
   /** By RLIMIT_ number. */
   readonly limits = new Map<number, ResourceLimit>();
   isDumpable = true;
@@ -112,6 +114,9 @@ export class Process extends KernelObject {
     this.env = env;
     this.signalActions.clear();
     for (const [signal, action] of actions) this.signalActions.set(signal, action);
+    for (const ids of [this.credentials.user, this.credentials.group]) {
+      ids.set(null, null, ids.effective);
+    }
     this.isDumpable = true;
     this.isHeapFull = false;
     this.#timers?.endPosix();
@@ -136,6 +141,7 @@ export class Process extends KernelObject {
     for (const [number, limit] of this.limits) encoder.u8(number).u53(limit.soft).u53(limit.hard);
     encoder.u53(this.heapStart).u53(this.heapEnd).u53(this.programBreak).bool(this.isHeapFull);
     this.#cpu.save(encoder);
+    this.credentials.save(encoder);
     encoder.u32(this.files.id).u32(this.#timers?.id ?? 0);
   }
 
@@ -162,6 +168,7 @@ export class Process extends KernelObject {
     this.programBreak = guestAddress(decoder.u53());
     this.isHeapFull = decoder.bool();
     this.#cpu.load(decoder);
+    this.credentials.load(decoder);
     this.#files = this.objects.get(decoder.u32(), FdTable);
     this.#timers = this.objects.find(decoder.u32(), ProcessTimers);
   }

@@ -6,6 +6,7 @@
 import { SYS } from '../abi/syscalls.ts';
 import { assert } from '../base/assert.ts';
 import type { Handler } from './outcome.ts';
+import { credentialRows } from './syscalls/credentials.ts';
 import { eventRows } from './syscalls/event.ts';
 import { execRows } from './syscalls/exec.ts';
 import { fileRows } from './syscalls/file.ts';
@@ -24,6 +25,7 @@ export const rows: readonly Row[] = [
   ...memoryRows,
   ...processRows,
   ...execRows,
+  ...credentialRows,
   ...threadRows,
   ...signalRows,
   ...socketRows,

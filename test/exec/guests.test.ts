@@ -26,6 +26,7 @@ const guests = [
   'clocks',
   'stacks',
   'exec',
+  'identity',
 ];
 const rounds = '25';
 const timeoutMs = 60_000;

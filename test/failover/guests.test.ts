@@ -27,6 +27,7 @@ const guests: readonly (readonly [name: string, linking: Linking, runSeconds?: n
   ['clocks', 'dynamic'],
   ['stacks', 'static'],
   ['exec', 'dynamic'],
+  ['identity', 'static'],
   // Each of its rounds takes some hundred milliseconds where the machine is busy.
   ['burst', 'dynamic', 20],
 ];

@@ -1,5 +1,7 @@
 /** /proc/PID and /proc/PID/task/TID: what one process or thread of the guest shows of itself. */
+
 import { E } from '../../abi/errno.ts';
+import type { IdSet } from '../credentials.ts';
 import { type Process, UNLIMITED } from '../process.ts';
 import type { FsContext } from './context.ts';
 import { directory, type Generated, text } from './generated.ts';
@@ -44,6 +46,9 @@ function limits(process: Process): string {
 }
 
 /** comm: the base name, cut to 15 bytes, unless the thread has given itself another. */
+const idLine = ({ real, effective, saved, fs }: IdSet): string =>
+  [real, effective, saved, fs].join('\t');
+
 function nameOf(context: FsContext, process: Process, thread: number): string {
   let name = process.argv[0] ?? '';
   for (const task of context.kernel.tasks.values()) {
@@ -111,10 +116,10 @@ function status(context: FsContext, process: Process, thread: number): string {
     `Pid:\t${thread}`,
     `PPid:\t${process.parentPid}`,
     'TracerPid:\t0',
-    'Uid:\t0\t0\t0\t0',
-    'Gid:\t0\t0\t0\t0',
+    `Uid:\t${idLine(process.credentials.user)}`,
+    `Gid:\t${idLine(process.credentials.group)}`,
     `FDSize:\t${Math.max(64, process.files.size)}`,
-    'Groups:\t0 ',
+    `Groups:\t${process.credentials.groups.map((group) => `${group} `).join('')}`,
     `NStgid:\t${process.pid}`,
     `NSpid:\t${thread}`,
     `NSpgid:\t${process.processGroup}`,

@@ -31,6 +31,8 @@ function sysMmap(task: Task, args: Args): Outcome {
   if (isShared && (args.uint(2) & PROT.WRITE) !== 0) return E.ENODEV;
   const source = file.mapSource();
   if (typeof source === 'number') return source;
+  // A copy would not follow what is written to the file later.
+  if (isShared && source.kind === 'bytes') return E.ENODEV;
   return { kind: 'map', fd, source };
 }
 
@@ -82,7 +84,11 @@ const MEMBARRIER_CMD_QUERY = 0;
 const done = (): Outcome => 0;
 
 export const memoryRows: readonly Row[] = [
-  partial('mmap', sysMmap, 'shared writable mappings of files give ENODEV; no huge pages'),
+  partial(
+    'mmap',
+    sysMmap,
+    'shared mappings of files give ENODEV if writable, or of a file that the guest has written',
+  ),
   full('munmap', runNatively),
   full('mprotect', runNatively),
   full('mremap', runNatively),

@@ -58,19 +58,6 @@ function sysSetpgid(task: Task, args: Args): Outcome {
 
 const root = (): Outcome => 0;
 
-/** setuid(2) and the like: the guest is root and stays it. */
-function stayRoot(...indexes: number[]): (task: Task, args: Args) => Outcome {
-  return (_task, args) => {
-    const isRoot = indexes.every((index) => args.int(index) === 0 || args.int(index) === -1);
-    return isRoot ? 0 : E.EPERM;
-  };
-}
-
-function writeThreeZeros(task: Task, args: Args): Outcome {
-  for (const index of [0, 1, 2]) task.memory.writeU32(args.pointer(index), 0);
-  return 0;
-}
-
 const CAPABILITY_VERSION_3 = 0x2008_0522;
 
 function sysCapget(task: Task, args: Args): Outcome {
@@ -234,22 +221,6 @@ export const processRows: readonly Row[] = [
   full('getsid', (task, args) => (isSelf(task, args.int(0)) ? task.process.session : E.ESRCH)),
   partial('setpgid', sysSetpgid, 'one process, which leads its session'),
   partial('setsid', () => E.EPERM, 'one process, which leads its session'),
-  full('getuid', root),
-  full('geteuid', root),
-  full('getgid', root),
-  full('getegid', root),
-  full('getresuid', writeThreeZeros),
-  full('getresgid', writeThreeZeros),
-  full('getgroups', root),
-  partial('setgroups', (_task, args) => (args.int(0) === 0 ? 0 : E.EPERM), 'root only'),
-  partial('setuid', stayRoot(0), 'root only'),
-  partial('setgid', stayRoot(0), 'root only'),
-  partial('setreuid', stayRoot(0, 1), 'root only'),
-  partial('setregid', stayRoot(0, 1), 'root only'),
-  partial('setresuid', stayRoot(0, 1, 2), 'root only'),
-  partial('setresgid', stayRoot(0, 1, 2), 'root only'),
-  partial('setfsuid', root, 'root only'),
-  partial('setfsgid', root, 'root only'),
   partial('capget', sysCapget, 'no capability is held'),
   refused('capset', E.EPERM, 'no capability is held'),
   partial('prctl', sysPrctl, 'names, dumpable and what needs no effect; others EINVAL'),
