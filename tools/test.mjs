@@ -28,9 +28,15 @@ const files = [
   '/usr/include/stdio.h',
   '/usr/include/linux/seccomp.h',
   '/usr/bin/python3',
+  '/usr/bin/java',
   '/usr/sbin/nginx',
+  '/usr/share/java/slf4j-simple.jar',
+  '/usr/share/java/zookeeper.jar',
 ];
-const packages = ['gcc', 'libc6-dev', 'redis-server', 'redis-tools', 'python3', 'nginx-light'];
+const packages = [
+  ...['gcc', 'libc6-dev', 'redis-server', 'redis-tools', 'python3', 'nginx-light'],
+  ...['default-jre-headless', 'libslf4j-java', 'libzookeeper-java'],
+];
 const testFolders = ['src', 'test', 'tools'];
 /** More would disturb the tests that measure time or start many processes. */
 const concurrency = 2;

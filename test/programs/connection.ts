@@ -27,7 +27,7 @@ const answerTimeoutMs = 10_000;
 const host = '127.0.0.1';
 
 /** `promise`; whatever fails, and silence, is NoAnswer. */
-async function answer<T>(promise: Promise<T>): Promise<T> {
+export async function answer<T>(promise: Promise<T>): Promise<T> {
   try {
     return await within(promise, answerTimeoutMs, 'an answer');
   } catch (error) {

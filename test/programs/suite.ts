@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { freePort } from '../support/ports.ts';
 import { type Mode, Service } from '../support/service.ts';
+import { eventually } from '../support/wait.ts';
 import { World } from '../support/world.ts';
 import type { Connection } from './connection.ts';
 import { type Kind, Load, retried } from './load.ts';
@@ -18,15 +19,17 @@ export interface RealProgram {
   readonly guestPort: number;
   /** Writes files that it needs to `folder`, which is its working directory too. */
   readonly args: (port: number, folder: string) => readonly string[];
+  /** Whether it is there for clients; asked before the first one. By default it answers them. */
+  readonly isReady?: (port: number) => Promise<boolean>;
   readonly connect: (port: number) => Connection;
   readonly kinds: readonly Kind[];
   /** What else must hold at any time. */
   readonly check?: (port: number) => Promise<void>;
   /** Something at work besides the load; told after each death, and ended at the end. */
-  readonly besides?: (port: number) => Companion;
+  readonly besides?: (port: number) => Promise<Companion>;
 }
 
-interface Companion {
+export interface Companion {
   afterDeath(): Promise<void>;
   end(): Promise<void>;
 }
@@ -40,7 +43,7 @@ export function testProgram(real: RealProgram): void {
       const world = new World(t);
       const { service, port, load } = await startLoaded(world, real, mode);
       t.after(() => load.stop().catch(() => {}));
-      const companion = real.besides?.(port);
+      const companion = await real.besides?.(port);
       await load.progress(150);
       await load.verify('under load');
       await companion?.afterDeath();
@@ -57,7 +60,7 @@ export function testProgram(real: RealProgram): void {
     const world = new World(t);
     const { service, port, load } = await startLoaded(world, real, 'run');
     t.after(() => load.stop().catch(() => {}));
-    const companion = real.besides?.(port);
+    const companion = await real.besides?.(port);
     for (let kill = 1; kill <= killsCount; kill += 1) {
       await service.waitForMembers(2, timeoutMs);
       await load.progress(40);
@@ -107,7 +110,9 @@ async function startLoaded(world: World, real: RealProgram, mode: Mode) {
 }
 
 /** Waits for the first answer. */
-async function answers({ connect, kinds }: RealProgram, port: number): Promise<void> {
+async function answers(real: RealProgram, port: number): Promise<void> {
+  const { connect, kinds, isReady } = real;
+  if (isReady) await eventually(`${real.title} is ready`, timeoutMs, () => isReady(port));
   const connection = connect(port);
   const verb = ({ log: 'entries', counter: 'value', register: 'get' } as const)[kinds[0] as Kind];
   try {

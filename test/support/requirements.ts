@@ -16,6 +16,9 @@ const debianPackage = {
   taskset: 'util-linux',
   '/usr/bin/python3': 'python3',
   '/usr/sbin/nginx': 'nginx-light',
+  '/usr/bin/java': 'default-jre-headless',
+  '/usr/share/java/slf4j-simple.jar': 'libslf4j-java',
+  '/usr/share/java/zookeeper.jar': 'libzookeeper-java',
 } as const;
 
 const compiler: keyof typeof debianPackage = 'gcc';
