@@ -24,8 +24,19 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const programs = ['gcc', 'redis-server', 'redis-cli', 'redis-benchmark'];
-const headers = ['/usr/include/stdio.h', '/usr/include/linux/seccomp.h'];
-const packages = ['gcc', 'libc6-dev', 'redis-server', 'redis-tools'];
+const files = [
+  '/usr/include/stdio.h',
+  '/usr/include/linux/seccomp.h',
+  '/usr/bin/python3',
+  '/usr/bin/java',
+  '/usr/sbin/nginx',
+  '/usr/share/java/slf4j-simple.jar',
+  '/usr/share/java/zookeeper.jar',
+];
+const packages = [
+  ...['gcc', 'libc6-dev', 'redis-server', 'redis-tools', 'python3', 'nginx-light'],
+  ...['default-jre-headless', 'libslf4j-java', 'libzookeeper-java'],
+];
 const testFolders = ['src', 'test', 'tools'];
 /** More would disturb the tests that measure time or start many processes. */
 const concurrency = 2;
@@ -46,7 +57,7 @@ function onPath(program) {
 function missingPrograms() {
   return [
     ...programs.filter((name) => !onPath(name)),
-    ...headers.filter((path) => !existsSync(path)),
+    ...files.filter((path) => !existsSync(path)),
   ];
 }
 
@@ -63,7 +74,7 @@ function quietly(command, args, env = {}) {
   return false;
 }
 
-/** Installs without letting Debian start the redis daemon: tests start their own. */
+/** Installs without letting Debian start daemons: tests start their own. */
 function aptInstall() {
   const policy = '/usr/sbin/policy-rc.d';
   const ours = !existsSync(policy);

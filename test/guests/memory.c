@@ -1,14 +1,18 @@
 /**
  * Address space: mappings that come, grow, shrink, move and go at random (the same at random in
  * every run), each page with contents that are checked; the heap by brk and by malloc; pages given
- * back; protections; a large region that is written sparsely and remembered.
+ * back; protections; a large region that is written sparsely and remembered; and pages that are
+ * written and made read-only at once, as compilers at run time do it.
  */
 #define _GNU_SOURCE
 #include "check.h"
 
 #include <sys/mman.h>
 
-enum { PAGE = 4096, SLOTS = 48, PAGES_MAX = 48, SPARSE_PAGES = 8192, BLOCKS = 128 };
+enum { PAGE = 4096, SLOTS = 48, PAGES_MAX = 48, SPARSE_PAGES = 8192, BLOCKS = 128, SEALED = 16 };
+
+/** Far from every other mapping, and from each other. */
+static const uintptr_t SEALED_AT = 1ULL << 40, SEALED_APART = 1 << 24;
 
 struct slot {
   unsigned char *start;
@@ -23,6 +27,7 @@ struct block {
 };
 
 static struct slot slots[SLOTS];
+static struct slot sealed[SEALED];
 static struct block blocks[BLOCKS];
 static uint64_t chance = 0x243f6a8885a308d3ULL;
 static uint64_t digest = HASH_START;
@@ -172,6 +177,21 @@ static void give_back(void) {
   CHECK_CALL(munmap(start, 8 * PAGE));
 }
 
+/** Written, and read-only before anybody who looks now and then can have seen it writable. */
+static void seal(int round) {
+  struct slot *slot = &sealed[round % SEALED];
+  if (slot->pages != 0) CHECK_CALL(munmap(slot->start, slot->pages * PAGE));
+  memset(slot, 0, sizeof *slot);
+  void *want = (void *)(SEALED_AT + (uintptr_t)(round % SEALED) * SEALED_APART);
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+  CHECK(mmap(want, 4 * PAGE, PROT_READ | PROT_WRITE, flags, -1, 0) == want);
+  slot->start = want;
+  slot->pages = 4;
+  write_some(slot);
+  CHECK_CALL(mprotect(slot->start, slot->pages * PAGE, PROT_READ));
+  for (int i = 0; i < SEALED; i++) check_slot(&sealed[i]);
+}
+
 static void touch_sparse(int round) {
   for (int i = 0; i < 30; i++) {
     size_t page = below(SPARSE_PAGES);
@@ -197,6 +217,7 @@ int main(int argc, char **argv) {
     move_break();
     churn_heap();
     give_back();
+    seal(plan.round);
     touch_sparse(plan.round);
     end_round(&plan);
   }

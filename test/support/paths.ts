@@ -7,3 +7,4 @@ import { fileURLToPath } from 'node:url';
 export const repositoryRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 export const cliPath = join(repositoryRoot, 'bin', 'tardigrade.mjs');
 export const guestSources = join(repositoryRoot, 'test', 'guests');
+export const programSources = join(repositoryRoot, 'test', 'programs', 'guests');

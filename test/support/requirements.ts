@@ -14,6 +14,11 @@ const debianPackage = {
   'redis-benchmark': 'redis-tools',
   setpriv: 'util-linux',
   taskset: 'util-linux',
+  '/usr/bin/python3': 'python3',
+  '/usr/sbin/nginx': 'nginx-light',
+  '/usr/bin/java': 'default-jre-headless',
+  '/usr/share/java/slf4j-simple.jar': 'libslf4j-java',
+  '/usr/share/java/zookeeper.jar': 'libzookeeper-java',
 } as const;
 
 const compiler: keyof typeof debianPackage = 'gcc';
@@ -48,7 +53,8 @@ function problem(requirement: Requirement): string | null {
       return path.startsWith('/') ? null : 'needs libc.a; sudo apt-get install libc6-dev';
     }
     default: {
-      if (findProgram(requirement) !== null) return null;
+      const isPath = requirement.startsWith('/');
+      if (isPath ? existsSync(requirement) : findProgram(requirement) !== null) return null;
       return `needs ${requirement}; sudo apt-get install ${debianPackage[requirement]}`;
     }
   }
