@@ -14,7 +14,7 @@ import type { MemoryRegion, PageVisitor } from '../../lvm/api.ts';
 import { GATE_END } from '../../sandbox/skeleton-elf.ts';
 import { roundUp } from './elf.ts';
 import { IMAGE_NAME, type MemfdStore } from './memfd-store.ts';
-import { type Range, subtractRanges, unionRanges } from './ranges.ts';
+import { fewRanges, type Range, subtractRanges, unionRanges } from './ranges.ts';
 
 /** What stands behind the pages of a mapping that were never written. */
 type Backing = 'zeros' | 'image' | 'file';
@@ -40,6 +40,9 @@ function backingOf({ name, backed }: MemoryRegion): Backing {
   return backed && name !== SHARED_ANONYMOUS ? 'file' : 'zeros';
 }
 
+/** Kept of each kind until somebody takes them, which may be never. */
+const RANGES_MAX = 4096;
+
 export interface AddressSpaceOptions {
   readonly hostPid: number;
   readonly written: WrittenPages;
@@ -61,8 +64,8 @@ export class AddressSpace {
   readonly #rootDirectory: string;
   #regions: readonly HostRegion[] = [];
   #scanned: readonly Range[] = [];
-  /** Mappings that were writable at some look since the last scan. */
-  #unscanned: HostRegion[] = [];
+  /** What could be written at some time since the last scan, whatever it is now. */
+  #unscanned: Range[] = [];
   #isChanged = false;
   /** A mapping was moved: Linux no longer knows which of its pages were written. */
   #isMoved = false;
@@ -129,6 +132,8 @@ export class AddressSpace {
         return;
       case SYS.mprotect:
       case SYS.pkey_mprotect:
+        // It may have been writable until now, or be so from now on until the next such call.
+        this.#note(word(0), word(1));
         break;
       default:
         return;
@@ -176,10 +181,24 @@ export class AddressSpace {
     if (length > 0 && end <= TASK_SIZE) this.#image.zero(start, end);
   }
 
+  #note(start: number, length: number): void {
+    const end = Math.min(TASK_SIZE, start + roundUp(length));
+    if (start % PAGE_BYTES !== 0 || end <= start) return;
+    this.#unscanned.push({ start, end });
+    if (this.#unscanned.length > RANGES_MAX)
+      this.#unscanned = fewRanges(this.#unscanned, RANGES_MAX / 2);
+  }
+
   #drop(start: number, length: number): void {
     if (length <= 0 || start % PAGE_BYTES !== 0) return;
     const end = Math.min(TASK_SIZE, start + roundUp(length));
-    if (end > start) this.#dropped.push({ start, end });
+    if (end <= start) return;
+    this.#dropped.push({ start, end });
+    if (this.#dropped.length <= RANGES_MAX) return;
+    const few = fewRanges(this.#dropped, RANGES_MAX / 2);
+    // One that spans others: what lives between them is to be told anew.
+    if (few.length === 1) this.#appeared = unionRanges([...this.#appeared, ...few]);
+    this.#dropped = few;
   }
 
   #read(): HostRegion[] {
@@ -224,11 +243,13 @@ export class AddressSpace {
     this.#isChanged = false;
     this.#watch();
     this.#unscanned.push(...previous.filter(isWritable));
-    this.#chooseScanned();
     for (const region of this.#regions) {
-      if (region.backing !== 'file' && !this.#isMoved) continue;
-      this.#appeared.push(...subtractRanges([region], before));
+      const fresh = subtractRanges([region], before);
+      if (region.backing === 'file' || this.#isMoved) this.#appeared.push(...fresh);
+      // Without any access it may be a reservation of terabytes; `called` knows if it was more.
+      else if (region.protection !== 0) this.#unscanned.push(...fresh);
     }
+    this.#chooseScanned();
     this.#isMoved = false;
   }
 

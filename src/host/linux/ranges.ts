@@ -34,3 +34,12 @@ export function subtractRanges(from: readonly Range[], taken: readonly Range[]):
   }
   return rest;
 }
+
+/** The same, joined; or, if that is more than `most`, one that spans them all. */
+export function fewRanges(ranges: readonly Range[], most: number): Range[] {
+  const joined = unionRanges(ranges);
+  const [first] = joined;
+  const last = joined.at(-1);
+  if (first === undefined || last === undefined || joined.length <= most) return joined;
+  return [{ start: first.start, end: last.end }];
+}
