@@ -23,6 +23,7 @@ const guests = [
   'ipc',
   'loopback',
   'files',
+  'watches',
   'clocks',
   'stacks',
 ];

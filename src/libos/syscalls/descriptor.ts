@@ -1,5 +1,6 @@
 /** What is done with descriptors and open files beside reading and writing. */
 import { E } from '../../abi/errno.ts';
+import { IN } from '../../abi/event.ts';
 import { F, FADV_MAX, FALLOC, FD_CLOEXEC, IOCTL, MFD, O, S, SEAL } from '../../abi/fs.ts';
 import type { Args } from '../args.ts';
 import { openMemory } from '../fs/open.ts';
@@ -257,7 +258,10 @@ export const fallocate: Handler = (task, args) => {
   let failed = isWriting ? content.punch(start, end) : 0;
   if (failed === 0 && !isPunch) failed = content.reserve(start, end);
   if (failed === 0 && grows) failed = content.truncate(end);
-  if (failed === 0) inode.modified();
+  if (failed === 0) {
+    inode.modified();
+    inode.fs.notifier.happened(inode, IN.modify);
+  }
   return failed;
 };
 
