@@ -24,6 +24,7 @@ const guests = [
   'loopback',
   'files',
   'watches',
+  'descriptors',
   'clocks',
   'stacks',
 ];

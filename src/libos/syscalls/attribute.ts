@@ -1,7 +1,7 @@
 /** Changes of a file's attributes: mode, owner, times, extended attributes, size by path. */
 import { E } from '../../abi/errno.ts';
 import { IN } from '../../abi/event.ts';
-import { AT, O, UTIME } from '../../abi/fs.ts';
+import { AT, O, SEAL, UTIME } from '../../abi/fs.ts';
 import type { GuestAddress } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
 import type { Inode } from '../fs/inode.ts';
@@ -56,6 +56,7 @@ const setMode =
   (mode: number): Change =>
   (inode) => {
     if (inode.type === 'symlink') return E.EOPNOTSUPP;
+    if (inode.seals & SEAL.exec && (inode.mode ^ mode) & 0o111) return E.EPERM;
     inode.mode = mode & 0o7777;
     inode.changed();
     inode.fs.notifier.happened(inode, IN.attrib);
