@@ -22,6 +22,39 @@ export const POLLFD = { fd: 0, events: 4, revents: 6, sizeBytes: 8 } as const;
 
 export const EFD = { semaphore: 1, nonblock: 0o4000, cloexec: 0o2000000 } as const;
 
+/** inotify(7): events, flags of inotify_add_watch and what only the library OS sets. */
+export const IN = {
+  access: 0x1,
+  modify: 0x2,
+  attrib: 0x4,
+  closeWrite: 0x8,
+  closeNowrite: 0x10,
+  open: 0x20,
+  movedFrom: 0x40,
+  movedTo: 0x80,
+  create: 0x100,
+  delete: 0x200,
+  deleteSelf: 0x400,
+  moveSelf: 0x800,
+  /** All of the above. */
+  events: 0xfff,
+  unmount: 0x2000,
+  overflow: 0x4000,
+  ignored: 0x8000,
+  onlyDirectory: 0x0100_0000,
+  dontFollow: 0x0200_0000,
+  exclUnlink: 0x0400_0000,
+  maskCreate: 0x1000_0000,
+  maskAdd: 0x2000_0000,
+  isDirectory: 0x4000_0000,
+  oneshot: 0x8000_0000,
+  nonblock: 0o4000,
+  cloexec: 0o2000000,
+} as const;
+
+/** struct inotify_event; the name follows, padded with NULs to a multiple of `sizeBytes`. */
+export const INOTIFY_EVENT = { wd: 0, mask: 4, cookie: 8, nameBytes: 12, sizeBytes: 16 } as const;
+
 /** Status flags of open(2) that sockets, pipes and descriptors of events use. */
 export const O = {
   accessMode: 3,

@@ -97,7 +97,14 @@ export const LOCK_TYPE = { read: 0, write: 1, unlock: 2 } as const;
 export const LOCK = { SH: 1, EX: 2, NB: 4, UN: 8 } as const;
 
 /** F_ADD_SEALS. */
-export const SEAL = { seal: 1, shrink: 2, grow: 4, write: 8, futureWrite: 16 } as const;
+export const SEAL = {
+  seal: 1,
+  shrink: 2,
+  grow: 4,
+  write: 8,
+  futureWrite: 16,
+  exec: 32,
+} as const;
 
 /** memfd_create(2). */
 export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4, NOEXEC_SEAL: 8, EXEC: 16 } as const;

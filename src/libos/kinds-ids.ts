@@ -18,6 +18,7 @@ export const KIND = {
   consoleFile: 27,
   fileLocks: 28,
   pathFile: 29,
+  inotify: 45,
 
   // ipc/
   pipe: 40,
@@ -25,7 +26,6 @@ export const KIND = {
   eventfd: 42,
   epoll: 43,
   signalfd: 44,
-  inotify: 45,
 
   // net/
   tcpSocket: 60,

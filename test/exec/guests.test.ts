@@ -23,6 +23,8 @@ const guests = [
   'ipc',
   'loopback',
   'files',
+  'watches',
+  'descriptors',
   'clocks',
   'stacks',
   'exec',

@@ -11,6 +11,7 @@ import type { Inode, Mount } from './inode.ts';
 import { IoVector } from './iov.ts';
 import type { FileLocks } from './locks.ts';
 import type { FsNode } from './node.ts';
+import { Notifier } from './notifier.ts';
 import type { Place } from './place.ts';
 import { RootCache } from './root.ts';
 import { DEVICE, type FileTime, fileTime } from './stat.ts';
@@ -33,6 +34,7 @@ export class FsContext {
   inodeLimit = INODES_MAX;
   inodeCount = 0;
   locks!: FileLocks;
+  readonly notifier = new Notifier();
   /** Bytes of the running call on their way from the guest to a file. */
   readonly scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   /** The guest's buffers of the running call. */

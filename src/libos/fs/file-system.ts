@@ -36,6 +36,7 @@ export class FileSystem extends KernelObject {
     super(objects, id);
     this.context = context;
     context.settingsChanged = () => this.touch();
+    context.notifier.cookieTaken = () => this.touch();
     if (id === undefined) this.#create(kernel);
     context.trees.set('proc', procTree(context));
     context.trees.set('sys', sysTree(context));
@@ -149,7 +150,8 @@ export class FileSystem extends KernelObject {
 
   override save(encoder: Encoder): void {
     const { context } = this;
-    encoder.u32(context.top.id).raw(context.bootId).u32(context.settings.size);
+    encoder.u32(context.top.id).raw(context.bootId).u32(context.notifier.lastCookie);
+    encoder.u32(context.settings.size);
     for (const [name, value] of context.settings) encoder.string(name).string(value);
   }
 
@@ -157,6 +159,7 @@ export class FileSystem extends KernelObject {
     const { context } = this;
     context.top = this.objects.get(decoder.u32(), Inode);
     context.bootId = Uint8Array.from(decoder.raw(16));
+    context.notifier.lastCookie = decoder.u32();
     for (let left = decoder.u32(); left > 0; left -= 1) {
       context.settings.set(decoder.string(), decoder.string());
     }

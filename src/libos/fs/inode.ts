@@ -5,6 +5,7 @@
  * itself.
  */
 import { E } from '../../abi/errno.ts';
+import { IN } from '../../abi/event.ts';
 import { S, SEAL } from '../../abi/fs.ts';
 import { assert, present } from '../../base/assert.ts';
 import type { Decoder, Encoder } from '../../base/codec.ts';
@@ -57,6 +58,9 @@ export class Inode extends KernelObject implements FsNode {
   /** Where its (latest) name is. Itself for the root; of a file without a name where it was. */
   #parent: Inode | null = null;
   name = '';
+  /** Of a file without a name: the last that it had, and where, unless that is gone too. */
+  #lastDirectory: Inode | null = null;
+  #lastName = '';
   /** Of a symlink. */
   target = '';
   mount: Mount = '';
@@ -123,9 +127,20 @@ export class Inode extends KernelObject implements FsNode {
     return this.#parent ?? this;
   }
 
+  /** The directory that it is in, or was in when it lost its last name; null if there is none. */
+  get lastDirectory(): Inode | null {
+    return this.#parent ?? this.#lastDirectory;
+  }
+
+  /** Its name there. */
+  get lastName(): string {
+    return this.#parent === null ? this.#lastName : this.name;
+  }
+
   /** Says where its name is now. */
   placed(parent: Inode, name: string): void {
     this.#parent = parent;
+    this.#lastDirectory = null;
     this.name = name;
     this.touch();
   }
@@ -297,6 +312,8 @@ export class Inode extends KernelObject implements FsNode {
   unlinked(): void {
     this.links = this.type === 'directory' ? 0 : this.links - 1;
     if (this.links === 0) {
+      this.#lastDirectory = this.#parent;
+      this.#lastName = this.name;
       // Directories above may go before it does.
       this.name = this.#livePath().slice(1);
       this.#parent = null;
@@ -310,6 +327,7 @@ export class Inode extends KernelObject implements FsNode {
     if (this.isReaped || this.links > 0 || this.#openCount > 0) return;
     if (this.#pipe !== null && !this.reapFifo()) return;
     this.isReaped = true;
+    this.fs.notifier.removed(this);
     this.#lower?.close();
     this.#content?.dispose();
     this.fs.inodeCount -= 1;
@@ -329,6 +347,11 @@ export class Inode extends KernelObject implements FsNode {
     return true;
   }
 
+  /** An end of it, a FIFO, is closed. */
+  endClosed(isWriter: boolean): void {
+    this.fs.notifier.happened(this, isWriter ? IN.closeWrite : IN.closeNowrite);
+  }
+
   /* --- saving --- */
 
   override save(encoder: Encoder): void {
@@ -339,6 +362,9 @@ export class Inode extends KernelObject implements FsNode {
     }
     const parent = this.#parent?.isReaped === false ? this.#parent.id : 0;
     encoder.u32(parent).string(this.name).string(this.target).string(this.mount);
+    const isLastThere = this.#lastDirectory?.isReaped === false;
+    encoder.u32(isLastThere ? (this.#lastDirectory?.id ?? 0) : 0);
+    encoder.string(isLastThere ? this.#lastName : '');
     encoder.string(this.lowerPath).u8(this.seals).bool(this.isLinkable);
     encoder.u53(this.#content?.sizeBytes ?? 0).u53(this.#content?.lowerBytes ?? 0);
     encoder.u53(this.#entries?.nextSlot ?? 0).u32(this.#pipe?.id ?? 0);
@@ -364,6 +390,8 @@ export class Inode extends KernelObject implements FsNode {
     this.name = decoder.string();
     this.target = decoder.string();
     this.mount = decoder.string() as Mount;
+    this.#lastDirectory = this.objects.find(decoder.u32(), Inode);
+    this.#lastName = decoder.string();
     this.lowerPath = decoder.string();
     this.seals = decoder.u8();
     this.isLinkable = decoder.bool();

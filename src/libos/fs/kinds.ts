@@ -9,6 +9,7 @@ import { DirectoryFile } from './directory-file.ts';
 import { FileSystem } from './file-system.ts';
 import { GeneratedFile } from './generated-file.ts';
 import { Inode } from './inode.ts';
+import { Inotify } from './inotify.ts';
 import { FileLocks } from './locks.ts';
 import { PathFile } from './placed-file.ts';
 import { RegularFile } from './regular-file.ts';
@@ -25,6 +26,7 @@ export function fsKinds(kernel: Kernel): KindList {
     [KIND.generatedFile, (objects, id) => new GeneratedFile(context, objects, id)],
     [KIND.deviceFile, (objects, id) => new DeviceFile(context, objects, id)],
     [KIND.pathFile, (objects, id) => new PathFile(context, objects, id)],
+    [KIND.inotify, (objects, id) => new Inotify(context, objects, id)],
     [KIND.consoleFile, (objects, id) => new ConsoleFile(kernel, objects, id)],
   ];
 }

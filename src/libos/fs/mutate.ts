@@ -3,6 +3,7 @@
  * open.ts. Each checks all that can fail before it changes anything; results are -errno or 0.
  */
 import { E } from '../../abi/errno.ts';
+import { IN } from '../../abi/event.ts';
 import { NAME_MAX, S } from '../../abi/fs.ts';
 import type { FileType } from '../../lvm/api.ts';
 import type { FsContext } from './context.ts';
@@ -87,6 +88,7 @@ export function create(
   inode.placed(parent, found.name);
   parent.entries.set(found.name, inode);
   parent.modified();
+  context.notifier.named(parent, found.name, IN.create, type === 'directory');
   return inode;
 }
 
@@ -114,6 +116,8 @@ export function link(context: FsContext, node: FsNode, found: Found): number {
   inode.changed();
   parent.entries.set(found.name, inode);
   parent.modified();
+  context.notifier.self(inode, IN.attrib);
+  context.notifier.named(parent, found.name, IN.create, false);
   return 0;
 }
 
@@ -128,7 +132,12 @@ function removeName(context: FsContext, found: Found, node: FsNode): number {
   parent.removeName(found.name);
   if (node.type === 'directory') parent.links -= 1;
   parent.modified();
-  if (inode instanceof Inode) inode.unlinked();
+  const isDirectory = node.type === 'directory';
+  if (inode instanceof Inode) {
+    if (!isDirectory) context.notifier.self(inode, IN.attrib);
+    inode.unlinked();
+  }
+  context.notifier.named(parent, found.name, IN.delete, isDirectory);
   return 0;
 }
 

@@ -3,6 +3,7 @@
  * whoever opens files for the guest (execve, /proc links).
  */
 import { E } from '../../abi/errno.ts';
+import { IN } from '../../abi/event.ts';
 import { O, S } from '../../abi/fs.ts';
 import { openFifo } from '../ipc/pipe.ts';
 import type { OpenFile } from '../open-file.ts';
@@ -17,6 +18,7 @@ import { GeneratedFile } from './generated-file.ts';
 import { Inode } from './inode.ts';
 import { copyUp, create, newInode } from './mutate.ts';
 import { type FsNode, OpenedNode } from './node.ts';
+import { nodeOf } from './node-of.ts';
 import { PathFile, type PlacedFile } from './placed-file.ts';
 import { RegularFile } from './regular-file.ts';
 import { type Found, walk } from './walk.ts';
@@ -139,8 +141,27 @@ function refusal(node: FsNode, flags: number): number {
   return 0;
 }
 
-/** Opens what a walk has found. */
+/** Opens what a walk has found, and tells who watches. */
 function openNode(
+  context: FsContext,
+  task: Task,
+  node: FsNode,
+  flags: number,
+): OpenFile | Blocked | number {
+  const file = openByType(context, task, node, flags);
+  const { notifier } = context;
+  if (!notifier.isActive || flags & O.PATH || typeof file === 'number' || !('queue' in file)) {
+    return file;
+  }
+  const opened = nodeOf(file);
+  if (opened !== null) {
+    notifier.happened(opened, IN.open);
+    if (flags & O.TRUNC && opened.type === 'file') notifier.happened(opened, IN.modify);
+  }
+  return file;
+}
+
+function openByType(
   context: FsContext,
   task: Task,
   node: FsNode,

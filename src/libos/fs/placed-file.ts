@@ -3,7 +3,8 @@
  * O_PATH, which can only be looked at and walked from; SeekableFile one with a position.
  */
 import { E } from '../../abi/errno.ts';
-import { SEEK } from '../../abi/fs.ts';
+import { IN } from '../../abi/event.ts';
+import { O, SEEK } from '../../abi/fs.ts';
 import type { Decoder, Encoder } from '../../base/codec.ts';
 import type { ObjectId } from '../../base/ids.ts';
 import { KIND } from '../kinds-ids.ts';
@@ -36,7 +37,17 @@ export abstract class PlacedFile extends OpenFile {
     return false;
   }
 
+  /** Something was done to the file: tells those who watch it. */
+  notify(mask: number): void {
+    const { notifier } = this.context;
+    if (notifier.isActive && (this.flags & O.PATH) === 0) {
+      notifier.happened(this.place.node(), mask);
+    }
+  }
+
   protected override close(): void {
+    const isReader = (this.flags & O.ACCMODE) === O.RDONLY;
+    this.notify(isReader ? IN.closeNowrite : IN.closeWrite);
     const { locks } = this.context;
     if (!locks.isEmpty) locks.releaseFile(lockKey(this.stat()), this.id);
     this.place.close();

@@ -1,6 +1,7 @@
 /** /proc/sys and /sys: settings of a machine that programs read, with values that fit a guest. */
 import type { FsContext } from './context.ts';
 import { directory, type Generated, text } from './generated.ts';
+import { INOTIFY_LIMITS } from './inotify.ts';
 import { KERNEL_RELEASE, KERNEL_VERSION } from './uname.ts';
 
 function uuid(bytes: Buffer): string {
@@ -20,9 +21,9 @@ export function sysctlDirectory(context: FsContext): Generated {
       'file-max': set('file-max', '1048576\n'),
       'file-nr': text(() => `${context.kernel.state.process.files.size}\t0\t1048576\n`),
       inotify: directory({
-        max_queued_events: text('16384\n'),
-        max_user_instances: text('128\n'),
-        max_user_watches: text('65536\n'),
+        max_queued_events: text(`${INOTIFY_LIMITS.events}\n`),
+        max_user_instances: text(`${INOTIFY_LIMITS.instances}\n`),
+        max_user_watches: text(`${INOTIFY_LIMITS.watches}\n`),
       }),
       nr_open: set('nr_open', '1048576\n'),
       'pipe-max-size': text('1048576\n'),

@@ -4,6 +4,7 @@
  * there.
  */
 import { E } from '../../abi/errno.ts';
+import { IN } from '../../abi/event.ts';
 import { O, SEAL, SEEK } from '../../abi/fs.ts';
 import type { MapSource } from '../../lvm/api.ts';
 import { KIND } from '../kinds-ids.ts';
@@ -58,7 +59,9 @@ export class RegularFile extends SeekableFile {
   }
 
   override truncate(sizeBytes: number): number {
-    return this.place.inode?.truncate(sizeBytes) ?? E.EINVAL;
+    const done = this.place.inode?.truncate(sizeBytes) ?? E.EINVAL;
+    if (done === 0) this.notify(IN.modify);
+    return done;
   }
 
   protected override seekTarget(offset: number, whence: number): number {

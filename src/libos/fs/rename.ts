@@ -2,6 +2,7 @@
  * rename(2) and renameat2(2), with the order of checks that Linux has. Used by syscalls/path.ts.
  */
 import { E } from '../../abi/errno.ts';
+import { IN } from '../../abi/event.ts';
 import { RENAME } from '../../abi/fs.ts';
 import type { FsContext } from './context.ts';
 import { Inode } from './inode.ts';
@@ -85,7 +86,6 @@ export function rename(context: FsContext, from: Found, to: Found, flags: number
     if (other.type === 'directory') moveCwd(context, otherPath, oldPath);
     if (inode.type === 'directory') moveCwd(context, `${otherPath}\0`, otherPath);
   } else {
-    if (target instanceof Inode) target.unlinked();
     if (target?.type === 'directory') toParent.links -= 1;
     placeAt(inode, toParent, to.name);
     fromParent.removeName(from.name);
@@ -94,6 +94,14 @@ export function rename(context: FsContext, from: Found, to: Found, flags: number
   inode.changed();
   fromParent.modified();
   if (toParent !== fromParent) toParent.modified();
+  const { notifier } = context;
+  notifier.moved(inode, [fromParent, from.name], [toParent, to.name]);
+  if (flags & RENAME.EXCHANGE) {
+    notifier.moved(target as Inode, [toParent, to.name], [fromParent, from.name]);
+  } else if (target instanceof Inode) {
+    if (target.type !== 'directory') notifier.self(target, IN.attrib);
+    target.unlinked();
+  }
   return 0;
 }
 

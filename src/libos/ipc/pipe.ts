@@ -214,6 +214,7 @@ export interface FifoNode extends KernelObject {
   stat(): FileStat;
   /** Its path, for /proc/self/fd. */
   describe(): string;
+  endClosed(isWriter: boolean): void;
 }
 
 export class PipeEnd extends OpenFile {
@@ -295,6 +296,7 @@ export class PipeEnd extends OpenFile {
   }
 
   protected override close(): void {
+    this.node?.endClosed(this.canWrite);
     this.pipe.detach(this);
   }
 

@@ -1,6 +1,7 @@
 /** Changes of a file's attributes: mode, owner, times, extended attributes, size by path. */
 import { E } from '../../abi/errno.ts';
-import { AT, O, UTIME } from '../../abi/fs.ts';
+import { IN } from '../../abi/event.ts';
+import { AT, O, SEAL, UTIME } from '../../abi/fs.ts';
 import type { GuestAddress } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
 import type { Inode } from '../fs/inode.ts';
@@ -55,8 +56,10 @@ const setMode =
   (mode: number): Change =>
   (inode) => {
     if (inode.type === 'symlink') return E.EOPNOTSUPP;
+    if (inode.seals & SEAL.exec && (inode.mode ^ mode) & 0o111) return E.EPERM;
     inode.mode = mode & 0o7777;
     inode.changed();
+    inode.fs.notifier.happened(inode, IN.attrib);
     return 0;
   };
 
@@ -83,6 +86,7 @@ const setOwner =
     if (gid !== UNCHANGED) inode.gid = gid;
     if (inode.type !== 'directory') inode.dropSetId();
     inode.changed();
+    if (uid !== UNCHANGED || gid !== UNCHANGED) inode.fs.notifier.happened(inode, IN.attrib);
     return 0;
   };
 
@@ -115,7 +119,13 @@ const setTimes =
     const now = inode.fs.now();
     if (atime !== null) inode.atime = atime === 'now' ? now : atime;
     if (mtime !== null) inode.mtime = mtime === 'now' ? now : mtime;
-    if (atime !== null || mtime !== null) inode.changed();
+    if (atime === null && mtime === null) return 0;
+    inode.changed();
+    // One time alone looks to inotify as if the file had been read or written.
+    let told: number = IN.attrib;
+    if (mtime === null) told = IN.access;
+    else if (atime === null) told = IN.modify;
+    inode.fs.notifier.happened(inode, told);
     return 0;
   };
 
@@ -201,7 +211,11 @@ export const truncate: Handler = (task, args) => {
   if (typeof node === 'number') return node;
   if (node.type === 'directory') return E.EISDIR;
   if (node.type !== 'file') return E.EINVAL;
-  return change(task, node, (inode) => inode.truncate(size));
+  return change(task, node, (inode) => {
+    const failed = inode.truncate(size);
+    if (failed === 0) inode.fs.notifier.happened(inode, IN.modify);
+    return failed;
+  });
 };
 
 /* --- extended attributes --- */
@@ -265,6 +279,7 @@ const setxattr =
       if (total > XATTR_TOTAL_MAX) return E.ENOSPC;
       inode.attributes.set(name, value);
       inode.changed();
+      inode.fs.notifier.happened(inode, IN.attrib);
       return 0;
     });
   };
@@ -309,6 +324,7 @@ const removexattr =
     if (name.startsWith('user.') && !takesUser(node)) return E.EPERM;
     if (!isInode(node) || !node.attributes.delete(name)) return E.ENODATA;
     node.changed();
+    node.fs.notifier.happened(node, IN.attrib);
     return 0;
   };
 

@@ -1,5 +1,6 @@
 /** What is done with descriptors and open files beside reading and writing. */
 import { E } from '../../abi/errno.ts';
+import { IN } from '../../abi/event.ts';
 import { F, FADV_MAX, FALLOC, FD_CLOEXEC, IOCTL, MFD, O, S, SEAL } from '../../abi/fs.ts';
 import type { Args } from '../args.ts';
 import { openMemory } from '../fs/open.ts';
@@ -156,7 +157,8 @@ function sealable(file: OpenFile) {
   return inode?.name.startsWith('memfd:') ? inode : null;
 }
 
-const ALL_SEALS = SEAL.seal | SEAL.shrink | SEAL.grow | SEAL.write | SEAL.futureWrite;
+const CONTENT_SEALS = SEAL.shrink | SEAL.grow | SEAL.write | SEAL.futureWrite;
+const ALL_SEALS = CONTENT_SEALS | SEAL.seal | SEAL.exec;
 
 function addSeals(file: OpenFile, seals: number): number {
   const inode = sealable(file);
@@ -165,6 +167,8 @@ function addSeals(file: OpenFile, seals: number): number {
   if (seals & ~ALL_SEALS) return E.EINVAL;
   if (inode.seals & SEAL.seal) return E.EPERM;
   inode.seals |= seals;
+  // What stays executable must stay what it is.
+  if (seals & SEAL.exec && inode.mode & 0o111) inode.seals |= CONTENT_SEALS;
   inode.touch();
   return 0;
 }
@@ -257,7 +261,10 @@ export const fallocate: Handler = (task, args) => {
   let failed = isWriting ? content.punch(start, end) : 0;
   if (failed === 0 && !isPunch) failed = content.reserve(start, end);
   if (failed === 0 && grows) failed = content.truncate(end);
-  if (failed === 0) inode.modified();
+  if (failed === 0) {
+    inode.modified();
+    inode.fs.notifier.happened(inode, IN.modify);
+  }
   return failed;
 };
 
@@ -284,9 +291,12 @@ export const memfdCreate: Handler = (task, args) => {
   if (flags & MFD.EXEC && flags & MFD.NOEXEC_SEAL) return E.EINVAL;
   const name = task.memory.readCString(args.pointer(0), MEMFD_NAME_MAX + 1);
   if (name === null) return E.EINVAL;
-  const isSealable = (flags & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) !== 0;
-  const mode = flags & MFD.NOEXEC_SEAL ? 0o666 : 0o777;
-  const file = openMemory(task.kernel.fs.context, name, isSealable ? 0 : SEAL.seal, mode);
+  const { context } = task.kernel.fs;
+  const seals = flags & MFD.ALLOW_SEALING ? 0 : SEAL.seal;
+  const file =
+    flags & MFD.NOEXEC_SEAL
+      ? openMemory(context, name, SEAL.exec, 0o666)
+      : openMemory(context, name, seals, 0o777);
   if (typeof file === 'number') return file;
   return install(task, file, (flags & MFD.CLOEXEC) !== 0);
 };

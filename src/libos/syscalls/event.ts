@@ -1,6 +1,6 @@
 /**
  * Rows of the calls that make and wait for events: pipes, eventfd, epoll, and by poll.ts poll and
- * select. Thin: the objects of ipc/ decide.
+ * select, by watch.ts inotify. Thin: the objects of ipc/ and fs/ decide.
  */
 import { E } from '../../abi/errno.ts';
 import { EFD, EPOLL, EPOLL_CTL, EPOLL_EVENT, O } from '../../abi/event.ts';
@@ -16,6 +16,7 @@ import type { Task } from '../task.ts';
 import { readTimespec } from '../time/clocks.ts';
 import { sysPoll, sysPpoll, sysPselect6, sysSelect } from './poll.ts';
 import { install, installPair } from './socket-common.ts';
+import { watchRows } from './watch.ts';
 
 /** A call tells no more events than this at once; the rest come with the next. */
 const EVENTS_MAX = 4096;
@@ -136,8 +137,5 @@ export const eventRows: readonly Row[] = [
   partial('pselect6', sysPselect6, MASK),
   refused('signalfd', E.ENOSYS, NO_DESCRIPTOR),
   refused('signalfd4', E.ENOSYS, NO_DESCRIPTOR),
-  refused('inotify_init', E.ENOSYS, NO_DESCRIPTOR),
-  refused('inotify_init1', E.ENOSYS, NO_DESCRIPTOR),
-  refused('inotify_add_watch', E.ENOSYS, NO_DESCRIPTOR),
-  refused('inotify_rm_watch', E.ENOSYS, NO_DESCRIPTOR),
+  ...watchRows,
 ];

@@ -210,6 +210,12 @@ test('memfd_create and seals', () => {
   assert.equal(guest.pread(fd, 9, 0), '123ab');
   assert.equal(guest.call('fcntl', create('x', 0), F.ADD_SEALS, 0), E.EPERM);
   assert.equal(guest.call('fcntl', guest.open('/f', O.RDWR), F.GET_SEALS), E.EINVAL);
+  const noExec = create('x', MFD.NOEXEC_SEAL);
+  assert.equal(guest.call('fcntl', noExec, F.GET_SEALS), SEAL.exec);
+  assert.equal(guest.call('fchmod', noExec, 0o700), E.EPERM);
+  const runnable = create('x', MFD.ALLOW_SEALING);
+  assert.equal(guest.call('fcntl', runnable, F.ADD_SEALS, SEAL.exec), 0);
+  assert.equal(guest.call('fcntl', runnable, F.GET_SEALS), 0x3e, 'its content is sealed too');
   assert.equal(create('x', 0x1000), E.EINVAL);
   assert.equal(create('x'.repeat(250), 0), E.EINVAL);
 });

@@ -4,6 +4,7 @@
  * block.
  */
 import { E } from '../../abi/errno.ts';
+import { IN } from '../../abi/event.ts';
 import { O, RWF, S } from '../../abi/fs.ts';
 import type { Args } from '../args.ts';
 import { ConsoleFile } from '../fs/console.ts';
@@ -86,6 +87,7 @@ function readSeekable(task: Task, file: SeekableFile, offset: number): number {
     }
   } while (done < vector.total);
   if (offset === CURRENT) file.moveTo(start + done);
+  if (done > 0) file.notify(IN.access);
   return done;
 }
 
@@ -104,6 +106,7 @@ function readDevice(task: Task, file: DeviceFile): number {
     done += arrived;
     if (arrived < view.length) return done > 0 ? done : E.EFAULT;
   }
+  if (done > 0) file.notify(IN.access);
   return done;
 }
 
@@ -169,6 +172,7 @@ function writeRegular(task: Task, file: RegularFile, offset: number, flags: numb
   if (done === 0) return failed;
   inode.modified();
   if (offset === CURRENT) file.moveTo(start + done);
+  file.notify(IN.modify);
   return done;
 }
 
@@ -319,6 +323,11 @@ function pump(
   return done;
 }
 
+function notifyBoth(source: PlacedFile, target: OpenFile): void {
+  source.notify(IN.access);
+  if (target instanceof PlacedFile) target.notify(IN.modify);
+}
+
 export const sendfile: Handler = (task, args) => {
   const target = task.files.get(args.int(0));
   const source = task.files.get(args.int(1));
@@ -333,6 +342,7 @@ export const sendfile: Handler = (task, args) => {
   const start = given ?? source.offset;
   const moved = pump(task, source, start, target, Math.min(args.size(3), 0x7fff_f000));
   if (typeof moved !== 'number' || moved < 0) return moved;
+  if (moved > 0) notifyBoth(source, target);
   if (given === null) source.moveTo(start + moved);
   else task.memory.writeU64(args.pointer(2), BigInt(start + moved));
   return moved;
@@ -373,6 +383,7 @@ export const copyFileRange: Handler = (task, args) => {
     if (taken > 0) done += taken;
     if (taken < view.length) break;
   }
+  if (done > 0) notifyBoth(source, target);
   if (from === null) source.moveTo(start + done);
   else task.memory.writeU64(args.pointer(1), BigInt(start + done));
   if (to === null) target.moveTo(end + done);

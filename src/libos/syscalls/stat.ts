@@ -1,5 +1,6 @@
 /** The stat family, statfs, access and getdents. */
 import { E } from '../../abi/errno.ts';
+import { IN } from '../../abi/event.ts';
 import {
   ACCESS,
   AT,
@@ -205,6 +206,7 @@ function list(task: Task, args: Args, put: RecordWriter): number {
   if (!(file instanceof DirectoryFile)) return E.ENOTDIR;
   const names = file.list();
   if (typeof names === 'number') return names;
+  file.notify(IN.access);
   const { scratch } = task.kernel.fs.context;
   const bytes = scratch.subarray(0, Math.min(args.uint(2), scratch.length));
   let used = 0;
