@@ -98,8 +98,13 @@ export class ProcessMemory {
     return done;
   }
 
+  /** Bytes written, or -errno where nothing private is mapped. */
+  tryWriteForced(address: number, source: Uint8Array): number {
+    return pwrite(this.#mem, source, source.length, address);
+  }
+
   writeForced(address: number, source: Uint8Array): void {
-    const put = pwrite(this.#mem, source, source.length, address);
+    const put = this.tryWriteForced(address, source);
     assert(put === source.length, `guest memory at ${address.toString(16)} can be written`);
   }
 }

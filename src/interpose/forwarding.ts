@@ -117,8 +117,8 @@ export class ForwardingLvm implements Lvm, LvmClient {
     return this.inner.memoryRead(address, target);
   }
 
-  memoryWrite(address: GuestAddress, source: Uint8Array): number {
-    return this.inner.memoryWrite(address, source);
+  memoryWrite(address: GuestAddress, source: Uint8Array, isForced?: boolean): number {
+    return this.inner.memoryWrite(address, source, isForced);
   }
 
   /* --- Lvm: stopping and looking -------------------------------------------------------------- */

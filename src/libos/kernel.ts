@@ -23,7 +23,8 @@ import { factories } from './kinds.ts';
 import { GuestFault, GuestMemory } from './memory.ts';
 import type { NetStack } from './net/net-stack.ts';
 import { Objects } from './object.ts';
-import type { Exec, Outcome, SendSignal } from './outcome.ts';
+import type { Exec, MapFile, Outcome, SendSignal } from './outcome.ts';
+import { pagesUp } from './pages.ts';
 import type { Process } from './process.ts';
 import { interruption } from './signal/interruption.ts';
 import { createState, KernelState } from './state.ts';
@@ -211,7 +212,7 @@ export class Kernel implements LvmClient {
       if (object instanceof KernelState) this.state = object;
       if (object instanceof Task) this.tasks.set(object.tid, object);
     }
-    present(this.state, 'kernel state record');
+    present(this.state, 'kernel state record').followContents();
   }
 
   /* --- dispatch ---------- */
@@ -271,8 +272,7 @@ export class Kernel implements LvmClient {
         return;
       case 'map': {
         task.endCall();
-        const failed = this.lvm.answerMap(task.tid, outcome.fd, outcome.source);
-        if (failed < 0) this.lvm.answer(task.tid, failed);
+        this.#map(task, outcome);
         return;
       }
       case 'clone': {
@@ -302,6 +302,16 @@ export class Kernel implements LvmClient {
       case 'gone':
         return;
     }
+  }
+
+  #map(task: Task, { fd, source, shows }: MapFile): void {
+    const { process } = task;
+    const start = this.lvm.answerMap(task.tid, fd, source);
+    if (start < 0) this.lvm.answer(task.tid, start);
+    if (start <= 0 || shows === null) return;
+    const { inode, offset, size } = shows;
+    process.sharedMaps.add({ inode, start, end: start + pagesUp(size), offset });
+    process.touch();
   }
 
   #exec(task: Task, { spec, file }: Exec): void {

@@ -90,6 +90,11 @@ export abstract class OpenFile extends KernelObject {
     return E.ENODEV;
   }
 
+  /** The file of the overlay whose bytes these are, or null. */
+  get contentId(): number | null {
+    return null;
+  }
+
   get references(): number {
     return this.#references;
   }

@@ -19,10 +19,12 @@ export interface Native {
 }
 
 /** mmap of a file: Linux runs the call with `source` behind the descriptor `fd`. */
-interface MapFile {
+export interface MapFile {
   readonly kind: 'map';
   readonly fd: number;
   readonly source: MapSource;
+  /** The call asked for a shared mapping of this part of a file of the overlay; else null. */
+  readonly shows: { readonly inode: number; readonly offset: number; readonly size: number } | null;
 }
 
 /** A new thread starts; its task is there already. See Lvm.answerClone. */

@@ -7,6 +7,7 @@ import { type GuestAddress, guestAddress, type ObjectId, type Pid, pid } from '.
 import type { HeapArea, LaunchSpec } from '../lvm/api.ts';
 import { Credentials } from './credentials.ts';
 import { FdTable } from './fd-table.ts';
+import { SharedMaps } from './fs/shared-maps.ts';
 import type { Kernel } from './kernel.ts';
 import { KIND } from './kinds-ids.ts';
 import { KernelObject, type Objects } from './object.ts';
@@ -40,6 +41,7 @@ export class Process extends KernelObject {
   /** By signal number: struct kernel_sigaction, 32 bytes; absent is the default. */
   readonly signalActions = new Map<number, Uint8Array>();
   readonly credentials = new Credentials();
+  readonly sharedMaps = new SharedMaps();
   /** By RLIMIT_ number. */
   readonly limits = new Map<number, ResourceLimit>();
   isDumpable = true;
@@ -119,6 +121,7 @@ export class Process extends KernelObject {
     }
     this.isDumpable = true;
     this.isHeapFull = false;
+    this.sharedMaps.clear();
     this.#timers?.endPosix();
     for (const [fd, file] of [...this.files.open()]) {
       if (!this.files.closeOnExec(fd)) continue;
@@ -142,6 +145,7 @@ export class Process extends KernelObject {
     encoder.u53(this.heapStart).u53(this.heapEnd).u53(this.programBreak).bool(this.isHeapFull);
     this.#cpu.save(encoder);
     this.credentials.save(encoder);
+    this.sharedMaps.save(encoder);
     encoder.u32(this.files.id).u32(this.#timers?.id ?? 0);
   }
 
@@ -169,6 +173,7 @@ export class Process extends KernelObject {
     this.isHeapFull = decoder.bool();
     this.#cpu.load(decoder);
     this.credentials.load(decoder);
+    this.sharedMaps.load(decoder);
     this.#files = this.objects.get(decoder.u32(), FdTable);
     this.#timers = this.objects.find(decoder.u32(), ProcessTimers);
   }

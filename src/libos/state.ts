@@ -56,6 +56,12 @@ export class KernelState extends KernelObject {
     this.#streams.get(stream)?.streamReady(events);
   }
 
+  /** Keeps shared mappings of files up to date; when all is there. */
+  followContents(): void {
+    this.fs.context.contentChanged = (inode, from, to) =>
+      this.process.sharedMaps.changed(this.kernel.lvm, inode, from, to);
+  }
+
   override save(encoder: Encoder): void {
     encoder.u32(this.fs.id).u32(this.net.id).u32(this.process.id).u32(this.#nextTid);
   }
@@ -86,5 +92,6 @@ export function createState(kernel: Kernel, options: KernelOptions): void {
   process.env = options.env;
   process.files = new FdTable(kernel.objects);
   state.process = process;
+  state.followContents();
   for (const fd of [0, 1, 2] as const) process.files.add(openConsole(kernel, fd), false);
 }

@@ -93,7 +93,16 @@ export const READY = { in: 1, out: 2, hup: 4, error: 8 } as const;
  */
 export type MapSource =
   | { readonly kind: 'root'; readonly file: Handle }
-  | { readonly kind: 'bytes'; readonly name: string; readonly content: Uint8Array };
+  | {
+      readonly kind: 'bytes';
+      readonly name: string;
+      readonly content: Uint8Array;
+      /**
+       * The mapping that was asked for is a shared one. It becomes a private copy, with zeros
+       * beyond the content; the library OS keeps it up to date.
+       */
+      readonly isShared: boolean;
+    };
 
 /** One mapping of the guest's address space. */
 export interface MemoryRegion {
@@ -215,6 +224,8 @@ export interface Lvm {
   answerNative(thread: Tid): void;
   /**
    * Answers mmap of a file: puts `source` behind the descriptor `fd` for this call, then native.
+   * Returns 0, or the address if the mapping was asked to be shared; -errno: it is still to be
+   * answered.
    */
   answerMap(thread: Tid, fd: number, source: MapSource): number;
   /**
@@ -268,8 +279,11 @@ export interface Lvm {
 
   /** Copies from the guest; returns the bytes copied, fewer when memory ends, or -EFAULT. */
   memoryRead(address: GuestAddress, target: Uint8Array): number;
-  /** Copies into the guest; returns the bytes copied, fewer when memory ends, or -EFAULT. */
-  memoryWrite(address: GuestAddress, source: Uint8Array): number;
+  /**
+   * Copies into the guest; returns the bytes copied, fewer when memory ends, or -EFAULT.
+   * `isForced`: whatever the protection of a private mapping.
+   */
+  memoryWrite(address: GuestAddress, source: Uint8Array, isForced?: boolean): number;
 
   /* --- stopping and looking (the paper's exceptions): what checkpoints are made with --- */
 

@@ -29,6 +29,7 @@ const guests = [
   'stacks',
   'exec',
   'identity',
+  'shared-file',
 ];
 const rounds = '25';
 const timeoutMs = 60_000;

@@ -28,6 +28,7 @@ const guests: readonly (readonly [name: string, linking: Linking, runSeconds?: n
   ['stacks', 'static'],
   ['exec', 'dynamic'],
   ['identity', 'static'],
+  ['shared-file', 'dynamic'],
   // Each of its rounds takes some hundred milliseconds where the machine is busy.
   ['burst', 'dynamic', 20],
 ];

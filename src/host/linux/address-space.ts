@@ -165,6 +165,15 @@ export class AddressSpace {
     this.#isChanged = true;
   }
 
+  /** Memory was written from outside, perhaps where nothing is scanned. */
+  wroteInto(start: number, end: number): void {
+    const first = start - (start % PAGE_BYTES);
+    this.#appeared.push({ start: first, end: roundUp(end) });
+    if (this.#appeared.length > RANGES_MAX) {
+      this.#appeared = fewRanges(this.#appeared, RANGES_MAX / 2);
+    }
+  }
+
   /** The content of a range is given up. */
   dropped(start: number, end: number): void {
     this.#drop(start, end - start);

@@ -44,6 +44,7 @@ import { contentFile, readWhole } from './map-content.ts';
 import { MemfdStore } from './memfd-store.ts';
 import { loadProgram } from './program.ts';
 import { Root } from './root.ts';
+import { RootFiles } from './root-files.ts';
 import { type Publication, Streams } from './streams.ts';
 import { succeed } from './successor.ts';
 import { Threads } from './threads.ts';
@@ -69,13 +70,12 @@ export class LinuxHost implements Lvm {
   readonly #streams: Streams;
   readonly #threads = new Threads();
   readonly #calls: TrappedCalls;
-  readonly #files = new Map<Handle, number>();
+  readonly #files: RootFiles;
   readonly #alarm: Timer;
   readonly #timespec = Buffer.alloc(16);
   #client: LvmClient | null = null;
   #guest: LiveGuest | null = null;
   #image: MemfdStore | null = null;
-  #nextFile = 1;
   #exitStatus: ExitStatus | null = null;
   /** `exited` was the last upcall. */
   #isGone = false;
@@ -85,6 +85,7 @@ export class LinuxHost implements Lvm {
     this.#options = options;
     this.#console = console;
     this.#root = new Root(options.rootDirectory);
+    this.#files = new RootFiles(this.#root);
     this.#streams = new Streams(loop, options.publications, (stream, events) =>
       this.#ready(stream, events),
     );
@@ -232,7 +233,9 @@ export class LinuxHost implements Lvm {
     if (caller === undefined || caller.notification === 0n) return E.EINTR;
     const store = new MemfdStore();
     const content =
-      program.kind === 'bytes' ? Buffer.from(program.content) : readWhole(this.#file(program.file));
+      program.kind === 'bytes'
+        ? Buffer.from(program.content)
+        : readWhole(this.#files.descriptor(program.file));
     const random = Buffer.alloc(16);
     randomFillSync(random);
     const loaded = loadProgram(spec, this.#root, store, leader, random, content);
@@ -288,7 +291,9 @@ export class LinuxHost implements Lvm {
   }
 
   answerMap(thread: Tid, fd: number, source: MapSource): number {
-    if (source.kind === 'root') return this.#calls.answerMap(thread, fd, this.#file(source.file));
+    if (source.kind === 'root')
+      return this.#calls.answerMap(thread, fd, this.#files.descriptor(source.file));
+    if (source.isShared) return this.#calls.answerCopy(thread, source.content);
     const file = contentFile(source);
     if (file < 0) return file;
     const result = this.#calls.answerMap(thread, fd, file);
@@ -328,8 +333,12 @@ export class LinuxHost implements Lvm {
     return this.#guest === null ? E.EFAULT : this.#guest.memory.read(address, target);
   }
 
-  memoryWrite(address: GuestAddress, source: Uint8Array): number {
-    return this.#guest === null ? E.EFAULT : this.#guest.memory.write(address, source);
+  memoryWrite(address: GuestAddress, source: Uint8Array, isForced = false): number {
+    if (this.#guest === null) return E.EFAULT;
+    const { memory, space } = this.#guest;
+    if (!isForced) return memory.write(address, source);
+    space.wroteInto(address, address + source.length);
+    return memory.tryWriteForced(address, source);
   }
 
   /* --- stopping and looking ---------- */
@@ -432,25 +441,15 @@ export class LinuxHost implements Lvm {
   }
 
   rootOpen(path: string): Handle | number {
-    const fd = this.#root.open(path);
-    if (fd < 0) return fd;
-    const file = handle(this.#nextFile);
-    this.#nextFile += 1;
-    this.#files.set(file, fd);
-    return file;
+    return this.#files.open(path);
   }
 
   rootRead(file: Handle, offset: number, target: Uint8Array): number {
-    return native.pread(this.#file(file), target, target.length, offset);
+    return native.pread(this.#files.descriptor(file), target, target.length, offset);
   }
 
   rootClose(file: Handle): void {
-    this.#root.close(this.#file(file));
-    this.#files.delete(file);
-  }
-
-  #file(file: Handle): number {
-    return present(this.#files.get(file), `root file ${file}`);
+    this.#files.close(file);
   }
 
   /* --- streams and console ---------- */

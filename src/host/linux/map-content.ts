@@ -17,7 +17,7 @@ export function readWhole(fd: number): Buffer | number {
   return got < 0 ? got : content.subarray(0, got);
 }
 
-/** A file in memory with the content of an overlay file, for one private mapping of it. */
+/** A file in memory with the content of an overlay file, for one mapping of it. */
 export function contentFile(source: Extract<MapSource, { kind: 'bytes' }>): number {
   const MFD_CLOEXEC = 1;
   const fd = native.memfdCreate(source.name, MFD_CLOEXEC);

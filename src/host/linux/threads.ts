@@ -194,21 +194,24 @@ export class Threads {
   }
 
   /**
-   * Runs another call in a thread that waits in one, which then ends with `answer`, or is made
-   * again (null). Returns the result, or -EINTR when the guest ended.
+   * Runs another call in a thread that waits in one, which then ends with `answer` (or with what
+   * the other gave), or is made again (null); `done` comes before it goes on. Returns the result,
+   * or -EINTR when the guest ended.
    */
   runInstead(
     thread: HostThread,
     name: keyof typeof SYS,
     args: readonly number[],
     listener: Listener,
-    answer: number | null,
+    answer: number | 'result' | null,
+    done: (result: number) => void = () => {},
   ): number {
     const { tracee } = thread;
     try {
       this.stopOne(thread);
       const result = this.injector.inject(tracee, listener, name, args);
-      if (answer !== null) endCall(tracee, answer);
+      if (result >= 0) done(result);
+      if (answer !== null) endCall(tracee, answer === 'result' ? result : answer);
       return result;
     } catch (error) {
       if (error instanceof TraceeGone) return E.EINTR;

@@ -4,7 +4,7 @@
  * meanwhile (its thread was stopped) is not answered: it is asked again.
  */
 import { E } from '../../abi/errno.ts';
-import { MADV, MAP, PROT } from '../../abi/memory.ts';
+import { MADV, MAP, PAGE_BYTES, PROT } from '../../abi/memory.ts';
 import { SYS } from '../../abi/syscalls.ts';
 import { assert, present } from '../../base/assert.ts';
 import { type GuestAddress, type Tid, tid } from '../../base/ids.ts';
@@ -145,6 +145,31 @@ export class TrappedCalls {
     if (put < 0) return put === E.ENOENT ? 0 : put;
     this.answerNative(thread);
     return 0;
+  }
+
+  /** mmap of a file, as a private copy of its content; the address or -errno. */
+  answerCopy(thread: Tid, content: Uint8Array): number {
+    const waiting = this.#waiting(thread);
+    if (waiting === null) return 0;
+    this.#take(waiting);
+    const { listener, space, memory } = this.#live();
+    const word = (index: number): number => Number(waiting.args.readBigUInt64LE(index * 8));
+    const [wanted, size, protection, asked, offset] = [word(0), word(1), word(2), word(3), word(5)];
+    const kept = asked & (MAP.FIXED | MAP.FIXED_NOREPLACE);
+    const flags = kept | MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE;
+    space.called(SYS.mmap, waiting.args);
+    const shown = content.subarray(offset, offset + size);
+    // Before the thread goes on.
+    const fill = (start: number): void => {
+      for (let at = 0; at < shown.length; at += PAGE_BYTES) {
+        const page = shown.subarray(at, at + PAGE_BYTES);
+        if (page.every((byte) => byte === 0)) continue;
+        memory.tryWriteForced(start + at, page);
+        space.wroteInto(start + at, start + at + page.length);
+      }
+    };
+    const args = [wanted, size, protection, flags, -1, 0];
+    return this.#threads.runInstead(waiting, 'mmap', args, listener, 'result', fill);
   }
 
   answerClone(thread: Tid, child: Tid, tidTargets: readonly GuestAddress[]): boolean {

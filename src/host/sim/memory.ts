@@ -143,9 +143,14 @@ export class SimMemory {
     }
   }
 
-  write(address: GuestAddress, source: Uint8Array): number {
+  /** Whatever the protection. */
+  writeForced(address: GuestAddress, source: Uint8Array): number {
+    return this.write(address, source, ANY_PROTECTION);
+  }
+
+  write(address: GuestAddress, source: Uint8Array, protection = PROT_WRITE): number {
     if (source.length === 0) return 0;
-    const count = this.#reach(address, source.length, PROT_WRITE);
+    const count = this.#reach(address, source.length, protection);
     if (count <= 0) return E.EFAULT;
     this.#store(address, source.subarray(0, count), true);
     return count;

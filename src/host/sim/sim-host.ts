@@ -378,8 +378,8 @@ export class SimHost implements Lvm {
     return this.memory.read(address, target);
   }
 
-  memoryWrite(address: GuestAddress, source: Uint8Array): number {
-    return this.memory.write(address, source);
+  memoryWrite(address: GuestAddress, source: Uint8Array, isForced = false): number {
+    return isForced ? this.memory.writeForced(address, source) : this.memory.write(address, source);
   }
 
   /* --- Lvm: stopping and looking -------------------------------------------------------------- */

@@ -58,6 +58,7 @@ const pageBits = (first: number, last: number): number => (2 << last) - (1 << fi
 
 export class Content {
   readonly #budget: Budget;
+  readonly #changed: (from: number, to: number) => void;
   readonly #chunks = new Map<number, Chunk>();
   readonly #dirtyChunks = new Set<Chunk>();
   /** By chunk: pages gone whose records may stand in the checkpoint. */
@@ -69,8 +70,10 @@ export class Content {
   /** What a read of the lower file gives; valid until the next. */
   #scratch: Buffer | null = null;
 
-  constructor(budget: Budget) {
+  /** `changed` is told of each range that has other bytes. */
+  constructor(budget: Budget, changed: (from: number, to: number) => void = () => {}) {
     this.#budget = budget;
+    this.#changed = changed;
   }
 
   get sizeBytes(): number {
@@ -222,6 +225,7 @@ export class Content {
   /** `count` bytes at `offset` of a `writable` view hold what they shall. */
   wrote(offset: number, count: number): void {
     this.#sizeBytes = Math.max(this.#sizeBytes, offset + count);
+    this.#changed(offset, offset + count);
   }
 
   /** Writes all of `data`, or as much as there is room for; bytes written or -errno. */
@@ -281,6 +285,7 @@ export class Content {
   /** Sets the size; what is beyond it is gone, what is new reads as zeros. 0 or -errno. */
   truncate(sizeBytes: number): number {
     if (sizeBytes > FILE_BYTES_MAX) return E.EFBIG;
+    const before = this.#sizeBytes;
     if (sizeBytes < this.#sizeBytes) {
       // The rest of the last page first: it can fail, and then nothing has changed.
       const partEnd = Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES;
@@ -290,6 +295,7 @@ export class Content {
       this.#lowerBytes = Math.min(this.#lowerBytes, sizeBytes);
     }
     this.#sizeBytes = sizeBytes;
+    if (sizeBytes < before) this.#changed(sizeBytes, before);
     return 0;
   }
 
@@ -297,6 +303,12 @@ export class Content {
   punch(start: number, end: number): number {
     const stop = Math.min(end, this.#sizeBytes);
     if (start >= stop) return 0;
+    const failed = this.#punch(start, stop);
+    this.#changed(start, stop);
+    return failed;
+  }
+
+  #punch(start: number, stop: number): number {
     const firstPage = Math.ceil(start / PAGE_BYTES);
     const endPage = stop === this.#sizeBytes ? Infinity : Math.floor(stop / PAGE_BYTES);
     if (firstPage > Math.floor(stop / PAGE_BYTES)) return this.#zeroWithin(start, stop);

@@ -55,6 +55,9 @@ export class FsContext {
   /** The settings have changed. */
   settingsChanged: () => void = () => {};
 
+  /** A file of the overlay has other bytes in a range. */
+  contentChanged: (inode: Inode, from: number, to: number) => void = () => {};
+
   constructor(kernel: Kernel) {
     this.kernel = kernel;
     this.root = new RootCache(kernel.lvm);

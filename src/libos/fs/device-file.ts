@@ -80,6 +80,6 @@ export class DeviceFile extends PlacedFile {
   /** /dev/zero maps as anonymous memory does. */
   override mapSource(): MapSource | number {
     if (this.#device !== RDEV.zero) return E.ENODEV;
-    return { kind: 'bytes', name: '/dev/zero', content: EMPTY };
+    return { kind: 'bytes', name: '/dev/zero', content: EMPTY, isShared: false };
   }
 }

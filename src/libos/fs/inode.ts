@@ -100,8 +100,11 @@ export class Inode extends KernelObject implements FsNode {
   }
 
   #makeBody(): void {
-    if (this.type === 'file') this.#content = new Content(this.fs.budget);
-    else if (this.type === 'directory') this.#entries = new Entries<Inode>();
+    if (this.type === 'file') {
+      this.#content = new Content(this.fs.budget, (from, to) =>
+        this.fs.contentChanged(this, from, to),
+      );
+    } else if (this.type === 'directory') this.#entries = new Entries<Inode>();
   }
 
   /** The middle of a FIFO, made when it is first opened. */

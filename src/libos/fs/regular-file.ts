@@ -71,6 +71,10 @@ export class RegularFile extends SeekableFile {
     return super.seekTarget(offset, whence);
   }
 
+  override get contentId(): number | null {
+    return this.place.inode?.id ?? null;
+  }
+
   override mapSource(): MapSource | number {
     if ((this.flags & O.ACCMODE) === O.WRONLY) return E.EACCES;
     const inode = this.place.inode;
@@ -82,7 +86,7 @@ export class RegularFile extends SeekableFile {
     if (inode.sizeBytes > MAP_BYTES_MAX) return E.ENOMEM;
     const content = Buffer.allocUnsafe(inode.sizeBytes);
     const failed = inode.content.copyOut(0, content);
-    return failed < 0 ? failed : { kind: 'bytes', name: this.describe(), content };
+    return failed < 0 ? failed : { kind: 'bytes', name: this.describe(), content, isShared: false };
   }
 
   protected override close(): void {

@@ -8,6 +8,7 @@ import { MAP, PAGE_BYTES, PROT } from '../../abi/memory.ts';
 import { type GuestAddress, guestAddress } from '../../base/ids.ts';
 import type { Args } from '../args.ts';
 import { native, type Outcome } from '../outcome.ts';
+import { pagesUp } from '../pages.ts';
 import { full, nativeRow, partial, type Row, refused } from '../table-row.ts';
 import type { Task } from '../task.ts';
 
@@ -18,6 +19,7 @@ function sysMmap(task: Task, args: Args): Outcome {
   const flags = args.uint(3);
   const isFixed = (flags & (MAP.FIXED | MAP.FIXED_NOREPLACE)) !== 0;
   if (isFixed && args.pointer(0) < LOWEST_ADDRESS) return E.EPERM;
+  if (isFixed) forgetShared(task, args);
   if ((flags & MAP.ANONYMOUS) !== 0) {
     // Huge pages come from a pool of the host's.
     return (flags & MAP.HUGETLB) !== 0 ? E.ENOMEM : native;
@@ -31,12 +33,43 @@ function sysMmap(task: Task, args: Args): Outcome {
   if (isShared && (args.uint(2) & PROT.WRITE) !== 0) return E.ENODEV;
   const source = file.mapSource();
   if (typeof source === 'number') return source;
-  // A copy would not follow what is written to the file later.
-  if (isShared && source.kind === 'bytes') return E.ENODEV;
-  return { kind: 'map', fd, source };
+  const inode = file.contentId;
+  if (!isShared || source.kind === 'root' || inode === null) {
+    return { kind: 'map', fd, source, shows: null };
+  }
+  if (task.process.sharedMaps.isFull) return E.ENOMEM;
+  const [offset, size] = [args.long(5), args.size(1)];
+  const shows = { inode, offset, size };
+  return { kind: 'map', fd, source: { ...source, isShared: true }, shows };
 }
 
-const runNatively = (): Outcome => native;
+/** The range that address and length in the first two arguments name. */
+const rangeOf = (args: Args): readonly [number, number] => [
+  args.pointer(0),
+  args.pointer(0) + pagesUp(args.size(1)),
+];
+
+/** What was there is not there any more. */
+function forgetShared(task: Task, args: Args): void {
+  const { process } = task;
+  if (process.sharedMaps.unmap(...rangeOf(args))) process.touch();
+}
+
+const isShown = (task: Task, args: Args): boolean =>
+  task.process.sharedMaps.overlaps(...rangeOf(args));
+
+function sysMunmap(task: Task, args: Args): Outcome {
+  forgetShared(task, args);
+  return native;
+}
+
+/** A copy of a file stays one: it can't be moved, written to or given back. */
+const sysMremap = (task: Task, args: Args): Outcome => (isShown(task, args) ? E.ENOMEM : native);
+
+const sysMprotect = (task: Task, args: Args): Outcome =>
+  (args.uint(2) & PROT.WRITE) !== 0 && isShown(task, args) ? E.EACCES : native;
+
+const sysMadvise = (task: Task, args: Args): Outcome => (isShown(task, args) ? 0 : native);
 
 /** The heap is mapped ahead of the break by a part of its size, within these. */
 const HEAP_AHEAD_MIN = 1 << 20;
@@ -84,15 +117,11 @@ const MEMBARRIER_CMD_QUERY = 0;
 const done = (): Outcome => 0;
 
 export const memoryRows: readonly Row[] = [
-  partial(
-    'mmap',
-    sysMmap,
-    'shared mappings of files give ENODEV if writable, or of a file that the guest has written',
-  ),
-  full('munmap', runNatively),
-  full('mprotect', runNatively),
-  full('mremap', runNatively),
-  full('madvise', runNatively),
+  partial('mmap', sysMmap, 'shared mappings of files give ENODEV if writable; no huge pages'),
+  full('munmap', sysMunmap),
+  full('mprotect', sysMprotect),
+  partial('mremap', sysMremap, 'not of shared mappings of files'),
+  full('madvise', sysMadvise),
   full('brk', sysBrk),
   nativeRow('mincore', 'tells of the address space and changes nothing'),
   full('msync', done),
