@@ -19,6 +19,7 @@ import type { Handler, Outcome } from '../outcome.ts';
 import { UNLIMITED } from '../process.ts';
 import { sendSignalToTask } from '../signal/send.ts';
 import type { Task } from '../task.ts';
+import { PtyFile } from '../tty/pty-file.ts';
 
 const RLIMIT_FSIZE = 1;
 const SIGXFSZ = 25;
@@ -33,7 +34,10 @@ const canWrite = (file: OpenFile): boolean =>
 
 /** Writes to these go on until all is taken; a short write of others (eventfd) is their answer. */
 const isStream = (file: OpenFile): boolean =>
-  file instanceof PipeEnd || file instanceof Socket || file instanceof ConsoleFile;
+  file instanceof PipeEnd ||
+  file instanceof Socket ||
+  file instanceof ConsoleFile ||
+  file instanceof PtyFile;
 
 /* --- reading --- */
 
