@@ -57,6 +57,7 @@ function readVector(task: Task, file: OpenFile, offset: number, flags = 0): Outc
     return task.waitOn(file.queue);
   }
   const arrived = vector.copyOut(task.kernel.lvm, view);
+  if (arrived > 0 && file instanceof PlacedFile) file.notify(IN.access);
   return arrived < view.length ? E.EFAULT : arrived;
 }
 
@@ -131,9 +132,12 @@ function writeVector(task: Task, file: OpenFile, offset: number, flags = 0): Out
   if (offset !== CURRENT && !(file instanceof PlacedFile)) return E.ESPIPE;
   if (!canWrite(file)) return E.EBADF;
   if (file instanceof RegularFile) return writeRegular(task, file, offset, flags);
-  return offset === CURRENT
-    ? writeStream(task, file, flags)
-    : writePiece(task, (data) => file.writeAt(offset, data));
+  const done =
+    offset === CURRENT
+      ? writeStream(task, file, flags)
+      : writePiece(task, (data) => file.writeAt(offset, data));
+  if (typeof done === 'number' && done > 0 && file instanceof PlacedFile) file.notify(IN.modify);
+  return done;
 }
 
 /** How much of `count` bytes at `start` RLIMIT_FSIZE allows; -EFBIG. */
