@@ -27,6 +27,11 @@ export const KIND = {
   epoll: 43,
   signalfd: 44,
 
+  // tty/
+  pty: 50,
+  ptyMaster: 51,
+  ptySlave: 52,
+
   // net/
   tcpSocket: 60,
   unixSocket: 63,

@@ -25,6 +25,7 @@ const guests = [
   'files',
   'watches',
   'descriptors',
+  'terminals',
   'clocks',
   'stacks',
   'exec',

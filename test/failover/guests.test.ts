@@ -24,6 +24,8 @@ const guests: readonly (readonly [name: string, linking: Linking, runSeconds?: n
   ['ipc', 'dynamic'],
   ['loopback', 'dynamic'],
   ['files', 'static'],
+  ['watches', 'dynamic'],
+  ['terminals', 'static'],
   ['clocks', 'dynamic'],
   ['stacks', 'static'],
   ['exec', 'dynamic'],

@@ -5,6 +5,7 @@
 import { E } from '../../abi/errno.ts';
 import { present } from '../../base/assert.ts';
 import type { Kernel } from '../kernel.ts';
+import type { Pty } from '../tty/pty.ts';
 import { Budget } from './content.ts';
 import { type Generated, GeneratedNode } from './generated.ts';
 import type { Inode, Mount } from './inode.ts';
@@ -45,6 +46,8 @@ export class FsContext {
   readonly rootPlaces = new Map<string, Set<Place>>();
   /** FIFOs without a name that are open; not saved. */
   readonly nameless = new Set<Inode>();
+  /** Pseudo-terminals that have a name, by their number. */
+  readonly ptys = new Map<number, Pty>();
   /** What stands behind the mounts. */
   readonly trees = new Map<Mount, Generated>();
 

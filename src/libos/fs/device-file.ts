@@ -1,4 +1,7 @@
-/** DeviceFile: the character devices that a guest has: null, zero, full, random, urandom. */
+/**
+ * DeviceFile: the character devices that a guest has: null, zero, full, random, urandom. Terminals
+ * are tty/'s.
+ */
 import { E } from '../../abi/errno.ts';
 import { IOCTL } from '../../abi/fs.ts';
 import type { MapSource } from '../../lvm/api.ts';
@@ -17,6 +20,7 @@ export const RDEV = {
   random: rdev(1, 8),
   urandom: rdev(1, 9),
   tty: rdev(5, 0),
+  ptmx: rdev(5, 2),
 } as const;
 
 /** What is served at a time. */

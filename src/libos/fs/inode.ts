@@ -61,6 +61,8 @@ export class Inode extends KernelObject implements FsNode {
   /** Of a file without a name: the last that it had, and where, unless that is gone too. */
   #lastDirectory: Inode | null = null;
   #lastName = '';
+  /** Of a directory: those whose last name was here; null while there are none. */
+  #orphans: Set<Inode> | null = null;
   /** Of a symlink. */
   target = '';
   mount: Mount = '';
@@ -143,7 +145,7 @@ export class Inode extends KernelObject implements FsNode {
   /** Says where its name is now. */
   placed(parent: Inode, name: string): void {
     this.#parent = parent;
-    this.#lastDirectory = null;
+    this.#orphanedIn(null);
     this.name = name;
     this.touch();
   }
@@ -311,12 +313,21 @@ export class Inode extends KernelObject implements FsNode {
     this.#reap();
   }
 
+  #orphanedIn(directory: Inode | null): void {
+    const old = this.#lastDirectory;
+    if (old !== null) old.#orphans?.delete(this);
+    this.#lastDirectory = directory;
+    if (directory === null) return;
+    directory.#orphans ??= new Set();
+    directory.#orphans.add(this);
+  }
+
   /** A name less. */
   unlinked(): void {
     this.links = this.type === 'directory' ? 0 : this.links - 1;
     if (this.links === 0) {
-      this.#lastDirectory = this.#parent;
       this.#lastName = this.name;
+      this.#orphanedIn(this.#parent);
       // Directories above may go before it does.
       this.name = this.#livePath().slice(1);
       this.#parent = null;
@@ -331,6 +342,11 @@ export class Inode extends KernelObject implements FsNode {
     if (this.#pipe !== null && !this.reapFifo()) return;
     this.isReaped = true;
     this.fs.notifier.removed(this);
+    this.#orphanedIn(null);
+    for (const orphan of this.#orphans ?? []) {
+      orphan.#lastDirectory = null;
+      orphan.touch();
+    }
     this.#lower?.close();
     this.#content?.dispose();
     this.fs.inodeCount -= 1;
@@ -365,9 +381,8 @@ export class Inode extends KernelObject implements FsNode {
     }
     const parent = this.#parent?.isReaped === false ? this.#parent.id : 0;
     encoder.u32(parent).string(this.name).string(this.target).string(this.mount);
-    const isLastThere = this.#lastDirectory?.isReaped === false;
-    encoder.u32(isLastThere ? (this.#lastDirectory?.id ?? 0) : 0);
-    encoder.string(isLastThere ? this.#lastName : '');
+    encoder.u32(this.#lastDirectory?.id ?? 0);
+    encoder.string(this.#lastDirectory === null ? '' : this.#lastName);
     encoder.string(this.lowerPath).u8(this.seals).bool(this.isLinkable);
     encoder.u53(this.#content?.sizeBytes ?? 0).u53(this.#content?.lowerBytes ?? 0);
     encoder.u53(this.#entries?.nextSlot ?? 0).u32(this.#pipe?.id ?? 0);
@@ -414,6 +429,7 @@ export class Inode extends KernelObject implements FsNode {
 
   override loaded(): void {
     this.#entries?.loaded();
+    this.#orphanedIn(this.#lastDirectory);
     if (this.#pipe !== null && this.links === 0) this.fs.nameless.add(this);
   }
 

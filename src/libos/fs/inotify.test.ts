@@ -124,6 +124,21 @@ test('watches, queued events and what files were called survive a restore', () =
   assert.equal(cookie(), first + 2);
 });
 
+test('an open file outlives its name and the directory that it was in, over a restore', () => {
+  const guest = new Watcher(ROOT);
+  guest.call('mkdir', guest.path('/gone'), 0o755);
+  const fd = guest.open('/gone/file', O.CREAT | O.RDWR);
+  guest.watch('/gone', IN.closeWrite | IN.deleteSelf);
+  guest.call('unlink', guest.path('/gone/file'));
+  const records = new Records();
+  guest.kernel.save(records, 'all');
+  guest.call('rmdir', guest.path('/gone'));
+  guest.kernel.save(records, 'changes');
+  guest.load(records);
+  guest.call('close', fd);
+  assert.deepEqual(guest.events(), ['1 deleteSelf', '1 ignored']);
+});
+
 test('what changed is all that a delta needs', () => {
   const guest = new Watcher(ROOT);
   const [deltas, whole] = [new Records(), new Records()];

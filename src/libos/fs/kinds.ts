@@ -1,7 +1,8 @@
-/** The kinds of kernel objects of this folder, for loading. */
+/** The kinds of kernel objects of this folder and of tty/, for loading. */
 import type { Kernel } from '../kernel.ts';
 import type { KindList } from '../kinds.ts';
 import { KIND } from '../kinds-ids.ts';
+import { ttyKinds } from '../tty/kinds.ts';
 import { ConsoleFile } from './console.ts';
 import { FsContext } from './context.ts';
 import { DeviceFile } from './device-file.ts';
@@ -28,5 +29,6 @@ export function fsKinds(kernel: Kernel): KindList {
     [KIND.pathFile, (objects, id) => new PathFile(context, objects, id)],
     [KIND.inotify, (objects, id) => new Inotify(context, objects, id)],
     [KIND.consoleFile, (objects, id) => new ConsoleFile(kernel, objects, id)],
+    ...ttyKinds(context),
   ];
 }

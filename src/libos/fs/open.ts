@@ -9,6 +9,8 @@ import { openFifo } from '../ipc/pipe.ts';
 import type { OpenFile } from '../open-file.ts';
 import type { Blocked } from '../outcome.ts';
 import type { Task } from '../task.ts';
+import { openSlave } from '../tty/pty-file.ts';
+import { openControlling, openMaster, ptyOfDevice } from '../tty/pty-open.ts';
 import { ConsoleFile } from './console.ts';
 import type { FsContext } from './context.ts';
 import { DeviceFile, RDEV } from './device-file.ts';
@@ -176,11 +178,8 @@ function openByType(
       return placed(new DirectoryFile(context, context.top.objects), node, flags);
     case 'file':
       return openRegular(context, node, flags);
-    case 'char': {
-      const { rdev } = node.stat();
-      if (!(node instanceof Inode) || !DEVICES.has(rdev)) return E.ENXIO;
-      return placed(new DeviceFile(context, context.top.objects), node, flags);
-    }
+    case 'char':
+      return node instanceof Inode ? openDevice(context, task, node, flags) : E.ENXIO;
     case 'fifo': {
       const inode = copyUp(context, node);
       if (typeof inode === 'number') return inode;
@@ -191,6 +190,17 @@ function openByType(
     case 'symlink':
       return E.ENXIO;
   }
+}
+
+function openDevice(context: FsContext, task: Task, node: Inode, flags: number): OpenFile | number {
+  const { rdev } = node;
+  if (DEVICES.has(rdev)) {
+    return placed(new DeviceFile(context, context.top.objects), node, flags);
+  }
+  if (rdev === RDEV.ptmx) return openMaster(context, node, flags);
+  if (rdev === RDEV.tty) return openControlling(context, task, node, flags);
+  const pty = ptyOfDevice(context, rdev);
+  return pty === null ? E.ENXIO : openSlave(pty, task, node, flags);
 }
 
 function placed<T extends PlacedFile>(file: T, node: FsNode, flags: number): T {

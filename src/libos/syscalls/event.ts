@@ -118,7 +118,9 @@ function sysEpollPwait2(task: Task, args: Args): Outcome {
 }
 
 const MASK = 'the signal mask of the call is not applied while it waits';
-const NO_DESCRIPTOR = 'programs fall back; a descriptor that never fires would be worse';
+/** A descriptor that takes signals which are not blocked, or misses some, would be worse. */
+const NO_SIGNALFD =
+  'masks and pending signals are Linux’s, and the LVM API has no call that takes what is pending';
 
 export const eventRows: readonly Row[] = [
   full('pipe', sysPipe),
@@ -135,7 +137,7 @@ export const eventRows: readonly Row[] = [
   partial('ppoll', sysPpoll, MASK),
   full('select', sysSelect),
   partial('pselect6', sysPselect6, MASK),
-  refused('signalfd', E.ENOSYS, NO_DESCRIPTOR),
-  refused('signalfd4', E.ENOSYS, NO_DESCRIPTOR),
+  refused('signalfd', E.ENOSYS, NO_SIGNALFD),
+  refused('signalfd4', E.ENOSYS, NO_SIGNALFD),
   ...watchRows,
 ];

@@ -28,7 +28,11 @@ export const fileRows: readonly Row[] = [
   full('dup3', descriptor.dup3),
   full('lseek', descriptor.lseek),
   partial('fcntl', descriptor.fcntl, 'no leases, no SIGIO, no detection of deadlocks by locks'),
-  partial('ioctl', descriptor.ioctl, 'what the kind of file knows; no terminals'),
+  partial(
+    'ioctl',
+    descriptor.ioctl,
+    'what the kind of file knows; terminals without modem lines, termio, SIGTTIN and SIGTTOU',
+  ),
   full('flock', flock),
   full('fsync', descriptor.fsync),
   full('fdatasync', descriptor.fsync),

@@ -19,6 +19,7 @@ import type { Handler, Outcome } from '../outcome.ts';
 import { UNLIMITED } from '../process.ts';
 import { sendSignalToTask } from '../signal/send.ts';
 import type { Task } from '../task.ts';
+import { PtyFile } from '../tty/pty-file.ts';
 
 const RLIMIT_FSIZE = 1;
 const SIGXFSZ = 25;
@@ -33,7 +34,10 @@ const canWrite = (file: OpenFile): boolean =>
 
 /** Writes to these go on until all is taken; a short write of others (eventfd) is their answer. */
 const isStream = (file: OpenFile): boolean =>
-  file instanceof PipeEnd || file instanceof Socket || file instanceof ConsoleFile;
+  file instanceof PipeEnd ||
+  file instanceof Socket ||
+  file instanceof ConsoleFile ||
+  file instanceof PtyFile;
 
 /* --- reading --- */
 
@@ -53,6 +57,7 @@ function readVector(task: Task, file: OpenFile, offset: number, flags = 0): Outc
     return task.waitOn(file.queue);
   }
   const arrived = vector.copyOut(task.kernel.lvm, view);
+  if (arrived > 0 && file instanceof PlacedFile) file.notify(IN.access);
   return arrived < view.length ? E.EFAULT : arrived;
 }
 
@@ -127,9 +132,12 @@ function writeVector(task: Task, file: OpenFile, offset: number, flags = 0): Out
   if (offset !== CURRENT && !(file instanceof PlacedFile)) return E.ESPIPE;
   if (!canWrite(file)) return E.EBADF;
   if (file instanceof RegularFile) return writeRegular(task, file, offset, flags);
-  return offset === CURRENT
-    ? writeStream(task, file, flags)
-    : writePiece(task, (data) => file.writeAt(offset, data));
+  const done =
+    offset === CURRENT
+      ? writeStream(task, file, flags)
+      : writePiece(task, (data) => file.writeAt(offset, data));
+  if (typeof done === 'number' && done > 0 && file instanceof PlacedFile) file.notify(IN.modify);
+  return done;
 }
 
 /** How much of `count` bytes at `start` RLIMIT_FSIZE allows; -EFBIG. */
