@@ -17,7 +17,7 @@ interface SharedMap {
 }
 
 /** More than a process has of them; beyond it mmap says that there is no memory. */
-export const SHARED_MAPS_MAX = 4096;
+const SHARED_MAPS_MAX = 4096;
 const zeros = Buffer.alloc(1 << 16);
 
 export class SharedMaps {
