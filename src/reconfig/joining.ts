@@ -36,6 +36,10 @@ export function onMessage(core: Core, role: Joining, from: ReplicaId, message: M
     case 'refused':
       onRefused(core, role, from, message.configuration);
       return;
+    case 'join':
+      // The master knows us as primary before we do: to be asked again.
+      core.refuse(from);
+      return;
     case 'prepare': {
       // The primary made us a member and was gone before we heard of it.
       if (!isMember(message.previous, core.self)) return;
@@ -83,8 +87,12 @@ function onHeartbeat(
   if (core.intake.whole) core.learnChosen(message.chosen);
 }
 
-/** The primary lives, so there is nothing to ask the master. */
+/**
+ * The primary lives, so there is nothing to ask the master. While we request, only an answer counts:
+ * one that lives may have missed the request.
+ */
 export function onHeard(core: Core, role: Joining): void {
+  if (role.phase === 'requesting') return;
   role.heardMs = core.nowMs;
   role.dueMs = null;
 }

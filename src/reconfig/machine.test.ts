@@ -343,6 +343,30 @@ describe('a candidate', () => {
 });
 
 describe('a joiner', () => {
+  it('asks again when who it asked does not know yet that it is primary', () => {
+    const founder = new Bench(r1, 'found').receive(r2, { kind: 'join' });
+    assert.deepEqual(founder.sent('refused'), [r2]);
+    const bench = new Bench(r2, 'join');
+    const alone = configuration({ ballot: 1, version: 1 }, r1, r1);
+    bench.grant(alone);
+    assert.deepEqual(bench.sent('join'), [r1]);
+    bench.receive(r1, { kind: 'refused', ballot: ballot(0), configuration: null });
+    bench.tickUntil('askMaster').grant(alone);
+    assert.deepEqual(bench.sent('join'), [r1]);
+  });
+
+  it('does not take a sign of life for an answer', () => {
+    const bench = new Bench(r2, 'join').grant(configuration({ ballot: 1, version: 1 }, r1, r1));
+    const { takeoverTimeoutMs } = defaultTiming;
+    for (const endMs = bench.nowMs + 2 * takeoverTimeoutMs; bench.nowMs < endMs; ) {
+      bench.machine.heard(r1, bench.machine.intake.promised);
+      bench.nowMs += 10;
+      bench.effects = bench.machine.step(bench.nowMs, { kind: 'tick' });
+      if (bench.effects.length > 0) break;
+    }
+    assert.deepEqual(bench.effects, [{ kind: 'deposed', reason: 'joinLost' }]);
+  });
+
   it('leaves with its primary while it has only a part', () => {
     const bench = new Bench(r2, 'join');
     const alone = configuration({ ballot: 1, version: 1 }, r1, r1);
