@@ -275,6 +275,14 @@ export function isEndedWait(registers: Buffer): boolean {
   );
 }
 
+/** Number of the system call that a stop has interrupted; null: in none. */
+export function interruptedCall(registers: Buffer): number | null {
+  const number = Number(registers.readBigInt64LE(REG.orig_rax));
+  const result = registers.readBigInt64LE(REG.rax);
+  const isWait = number === SYS.rt_sigtimedwait && result === BigInt(E.EINTR);
+  return number >= 0 && (isWait || ERESTART.includes(result)) ? number : null;
+}
+
 /**
  * Makes registers of a thread that was stopped inside a system call such that it makes the call
  * again when it is brought back elsewhere; on this machine Linux would do the same by itself.
@@ -282,6 +290,11 @@ export function isEndedWait(registers: Buffer): boolean {
 export function restartCall(registers: Buffer): void {
   if (registers.readBigInt64LE(REG.orig_rax) < 0n) return;
   if (!ERESTART.includes(registers.readBigInt64LE(REG.rax)) && !isEndedWait(registers)) return;
+  rewind(registers);
+}
+
+/** Back to before the system call that was interrupted. */
+export function rewind(registers: Buffer): void {
   const rip = registers.readBigUInt64LE(REG.rip) - SYSCALL_INSTRUCTION_BYTES;
   registers.writeBigUInt64LE(rip, REG.rip);
   registers.writeBigInt64LE(registers.readBigInt64LE(REG.orig_rax), REG.rax);

@@ -164,6 +164,8 @@ export class Kernel implements LvmClient {
 
   interrupted(thread: Tid, signal: number): number | null {
     const task = this.task(thread);
+    // A call that has not come here yet begins after the signal.
+    if (task.state === 'idle') return null;
     const end = interruption(task, signal);
     if (end === null) this.withdrawn(thread);
     else task.endCall();

@@ -387,7 +387,8 @@ export interface LvmClient {
    */
   withdrawn(thread: Tid): void;
   /**
-   * A signal that it does not block is about to interrupt the thread's unanswered call. Returns
+   * A signal that it does not block is about to interrupt the thread's unanswered call, which it
+   * may have asked, or been about to ask, for the first time or again. Returns
    * what the call ends with, or null: it is made again, as after `withdrawn`.
    */
   interrupted(thread: Tid, signal: number): number | null;

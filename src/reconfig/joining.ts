@@ -88,8 +88,8 @@ function onHeartbeat(
 }
 
 /**
- * The primary lives, so there is nothing to ask the master. While we request, only an answer counts:
- * one that lives may have missed the request.
+ * The primary lives, so there is nothing to ask the master. While we request, only an answer
+ * counts: one that lives may have missed the request.
  */
 export function onHeard(core: Core, role: Joining): void {
   if (role.phase === 'requesting') return;

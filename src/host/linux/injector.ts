@@ -33,7 +33,7 @@ export interface EarlyCall {
 }
 
 export class Injector {
-  readonly #early: EarlyCall[] = [];
+  #early: EarlyCall[] = [];
   readonly #registers = Buffer.alloc(REGISTERS_BYTES);
 
   takeEarly(): EarlyCall | undefined {
@@ -44,9 +44,9 @@ export class Injector {
     return this.#early.length > 0;
   }
 
-  /** All threads were stopped: their calls will be asked again. */
-  forgetEarly(): void {
-    this.#early.length = 0;
+  /** A thread, or all (null), was stopped: its call will be asked again. */
+  forgetEarly(hostTid: number | null): void {
+    this.#early = this.#early.filter((call) => hostTid !== null && call.hostTid !== hostTid);
   }
 
   /**

@@ -93,6 +93,7 @@ export class LinuxHost implements Lvm {
     this.#alarm = new Timer(() => this.#upcall().alarm());
     this.#calls = new TrappedCalls(this.#threads, {
       client: () => this.#upcall(),
+      nativeNumbers: options.nativeNumbers,
       round: () => loop.round,
       stopped: (action) => this.#whileStopped(action),
     });

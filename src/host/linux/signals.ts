@@ -7,11 +7,12 @@
 import { readFileSync } from 'node:fs';
 import { E } from '../../abi/errno.ts';
 import { REGISTERS_BYTES } from '../../abi/ptrace.ts';
+import { SYS } from '../../abi/syscalls.ts';
 import { present } from '../../base/assert.ts';
 import type { Tid } from '../../base/ids.ts';
 import * as native from '../../ffi/native.ts';
 import type { ProcessMemory } from '../../guest/memory.ts';
-import { endCall, TraceeGone } from '../../guest/tracee.ts';
+import { endCall, interruptedCall, rewind, TraceeGone } from '../../guest/tracee.ts';
 import type { Listener } from '../../sandbox/listener.ts';
 import { GATE_SCRATCH } from '../../sandbox/skeleton-elf.ts';
 import type { HostThread, Threads } from './threads.ts';
@@ -44,11 +45,14 @@ interface Signal {
 export class Signals {
   readonly #threads: Threads;
   readonly #client: SignalClient;
+  readonly #nativeNumbers: ReadonlySet<number>;
   readonly #registers = Buffer.alloc(REGISTERS_BYTES);
 
-  constructor(threads: Threads, client: SignalClient) {
+  /** `nativeNumbers`: of the calls that run untrapped. */
+  constructor(threads: Threads, client: SignalClient, nativeNumbers: readonly number[]) {
     this.#threads = threads;
     this.#client = client;
+    this.#nativeNumbers = new Set(nativeNumbers);
   }
 
   /** To one thread, or to the process (null); -errno. */
@@ -98,8 +102,8 @@ export class Signals {
     const sender = looksLikeOwn(signal.info) ? (receiver ?? first) : null;
     const stopped = new Set<HostThread>();
     if (sender !== null) stopped.add(sender);
-    // One that runs, or waits in a call that Linux serves, is interrupted as Linux does it.
-    if (receiver !== null && receiver.notification !== 0n) stopped.add(receiver);
+    // It may have just begun a call that nobody has received yet.
+    if (receiver !== null) stopped.add(receiver);
     try {
       for (const thread of stopped) this.#threads.stopOne(thread);
       return this.#send(guest, signal, sender, stopped, caller, value);
@@ -120,32 +124,42 @@ export class Signals {
     value: number,
   ): number {
     const { receiver, number } = signal;
-    // In a call that Linux serves: Linux says how it ends, by what its registers hold.
-    const isLeftToLinux =
-      sender !== null &&
-      sender === receiver &&
-      sender.notification === 0n &&
-      !isBlocked(sender.tracee.signalMask(), number);
     const ends = new Map<HostThread, number>();
+    let isLeftToLinux = false;
     for (const thread of stopped) {
-      if (thread.notification === 0n || thread === caller) continue;
+      if (thread === caller) continue;
+      const isKnown = thread.notification !== 0n;
       thread.notification = 0n;
-      if (thread !== receiver || isBlocked(thread.tracee.signalMask(), number)) {
-        this.#client.withdrawn(thread.tid);
-      } else {
+      const call = isKnown ? null : this.#callOf(thread);
+      // It takes the signal itself.
+      if (call === SYS.rt_sigtimedwait) makeAgain(thread);
+      else if (thread !== receiver || isBlocked(thread.tracee.signalMask(), number)) {
+        if (isKnown) this.#client.withdrawn(thread.tid);
+      } else if (isKnown || (call !== null && !this.#nativeNumbers.has(call))) {
         const end = this.#client.interrupted(thread.tid, number);
         if (end !== null) ends.set(thread, end);
-      }
+        else if (!isKnown) makeAgain(thread);
+      } else isLeftToLinux = true;
     }
-    if (isLeftToLinux) sender.tracee.registers(this.#registers);
+    // In a call that Linux serves: Linux says how it ends, by what its registers hold.
+    isLeftToLinux &&= sender !== null && sender === receiver;
+    if (isLeftToLinux && sender !== null) sender.tracee.registers(this.#registers);
     const result = this.#queue(guest, signal, sender);
-    if (isLeftToLinux && result >= 0) sender.tracee.setRegisters(this.#registers);
+    if (isLeftToLinux && sender !== null && result >= 0) {
+      sender.tracee.setRegisters(this.#registers);
+    }
     if (caller !== null && stopped.has(caller)) {
       caller.notification = 0n;
       ends.set(caller, result < 0 ? result : value);
     }
     for (const [thread, end] of ends) endCall(thread.tracee, end);
     return result;
+  }
+
+  /** Number of the call that the stop interrupted, if it was in one; else null. */
+  #callOf({ tracee }: HostThread): number | null {
+    tracee.registers(this.#registers);
+    return interruptedCall(this.#registers);
   }
 
   #queue(guest: SignalGuest, signal: Signal, sender: HostThread | null): number {
@@ -165,6 +179,14 @@ export class Signals {
     const args = [hostPid, receiver.hostTid, number, GATE_SCRATCH];
     return injector.inject(sender.tracee, listener, 'rt_tgsigqueueinfo', args);
   }
+}
+
+/** The call begins anew after the signal's handler, as if the signal had come before it. */
+function makeAgain({ tracee }: HostThread): void {
+  const registers = Buffer.alloc(REGISTERS_BYTES);
+  tracee.registers(registers);
+  rewind(registers);
+  tracee.setRegisters(registers);
 }
 
 /** Whether it looks like one of kill(2), tgkill(2) or the kernel: no outsider may send that. */

@@ -133,7 +133,7 @@ export class Threads {
       }
       for (const tracee of seized) tracee.interrupt();
       for (const tracee of seized) tracee.wait();
-      this.injector.forgetEarly();
+      this.injector.forgetEarly(null);
       return true;
     } catch (error) {
       if (!(error instanceof TraceeGone)) throw error;
@@ -148,6 +148,7 @@ export class Threads {
     tracee.seize(INJECT_OPTIONS);
     tracee.interrupt();
     tracee.wait();
+    this.injector.forgetEarly(tracee.hostTid);
   }
 
   /** Ends the stopped process. The first thread comes last: its end is told after all others'. */

@@ -17,6 +17,8 @@ import type { HostThread, Threads } from './threads.ts';
 
 export interface TrappedCallsDeps {
   client(): LvmClient;
+  /** Of the calls that run untrapped. */
+  readonly nativeNumbers: readonly number[];
   /** The loop's; see Loop.round. */
   round(): number;
   /** Runs something while all threads are stopped; not at all if the guest is gone. */
@@ -48,10 +50,11 @@ export class TrappedCalls {
     threads.onStopped = () => {
       this.#stoppedInRound = deps.round();
     };
-    this.#signals = new Signals(threads, {
-      withdrawn: (thread) => deps.client().withdrawn(thread),
-      interrupted: (thread, signal) => deps.client().interrupted(thread, signal),
-    });
+    const client = {
+      withdrawn: (thread: Tid) => deps.client().withdrawn(thread),
+      interrupted: (thread: Tid, signal: number) => deps.client().interrupted(thread, signal),
+    };
+    this.#signals = new Signals(threads, client, deps.nativeNumbers);
   }
 
   #live(): LiveGuest {
