@@ -60,6 +60,9 @@ export class KernelState extends KernelObject {
   followContents(): void {
     this.fs.context.contentChanged = (inode, from, to) =>
       this.process.sharedMaps.changed(this.kernel.lvm, inode, from, to);
+    this.fs.context.contentGone = (inode) => {
+      if (this.process.sharedMaps.forget(inode.id)) this.process.touch();
+    };
   }
 
   override save(encoder: Encoder): void {

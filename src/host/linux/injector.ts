@@ -40,10 +40,6 @@ export class Injector {
     return this.#early.shift();
   }
 
-  get hasEarly(): boolean {
-    return this.#early.length > 0;
-  }
-
   /** A thread, or all (null), was stopped: its call will be asked again. */
   forgetEarly(hostTid: number | null): void {
     this.#early = this.#early.filter((call) => hostTid !== null && call.hostTid !== hostTid);

@@ -102,10 +102,6 @@ export class Threads {
     return this.#byHost.get(hostTid);
   }
 
-  ofGuest(tid: Tid): HostThread {
-    return present(this.#byGuest.get(tid), `thread ${tid}`);
-  }
-
   find(tid: Tid): HostThread | undefined {
     return this.#byGuest.get(tid);
   }

@@ -60,6 +60,8 @@ export class FsContext {
 
   /** A file of the overlay has other bytes in a range. */
   contentChanged: (inode: Inode, from: number, to: number) => void = () => {};
+  /** A file of the overlay is gone. */
+  contentGone: (inode: Inode) => void = () => {};
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;

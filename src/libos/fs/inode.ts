@@ -349,6 +349,7 @@ export class Inode extends KernelObject implements FsNode {
     }
     this.#lower?.close();
     this.#content?.dispose();
+    this.fs.contentGone(this);
     this.fs.inodeCount -= 1;
     this.destroy();
   }

@@ -33,7 +33,8 @@ export class SharedMaps {
   }
 
   overlaps(start: number, end: number): boolean {
-    return this.#maps.some((map) => map.start < end && start < map.end);
+    // An empty range overlaps nothing.
+    return start < end && this.#maps.some((map) => map.start < end && start < map.end);
   }
 
   /** The range is mapped no more, or shows something else. True if that changed anything. */
@@ -46,6 +47,13 @@ export class SharedMaps {
       return [left, right].filter((part) => part.start < part.end);
     });
     return true;
+  }
+
+  /** A file is gone, and its content with it: another may get its id. True if it was mapped. */
+  forget(inode: number): boolean {
+    const before = this.#maps.length;
+    this.#maps = this.#maps.filter((map) => map.inode !== inode);
+    return this.#maps.length < before;
   }
 
   clear(): void {
