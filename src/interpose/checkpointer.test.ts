@@ -6,11 +6,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Recorder } from '../../test/conformance/recorder.ts';
 import { noFaults } from '../base/fault-points.ts';
+import { type GuestAddress, guestAddress } from '../base/ids.ts';
 import { DeltaReader } from '../checkpoint/delta-reader.ts';
 import type { SealedDelta } from '../checkpoint/delta-writer.ts';
+import { PAGE_BYTES } from '../checkpoint/limits.ts';
 import { SlabPool } from '../checkpoint/slab.ts';
 import { SimHost } from '../host/sim/sim-host.ts';
-import type { ClockName } from '../lvm/api.ts';
+import type { ClockName, PageVisitor } from '../lvm/api.ts';
 import { type Base, Checkpointer } from './checkpointer.ts';
 import { ForwardingLvm } from './forwarding.ts';
 
@@ -114,4 +116,54 @@ test('a full window asks for no alarm, and room in it makes the epoch that is du
   checkpointer.reconsider();
   assert.equal(checkpointer.epoch, before + 1);
   assert.ok(sim.alarmNs < Infinity);
+});
+
+const RUN = guestAddress(0x40_0000);
+const RUN_PAGES = 5;
+const HOLES = [1, 4];
+
+/** A host whose pages are written in one run, of which some can't be read. */
+class HoledHost extends ForwardingLvm {
+  override takeWrittenPages(visit: PageVisitor): void {
+    visit(RUN, RUN_PAGES);
+  }
+
+  override pageRead(address: GuestAddress, target: Uint8Array): number {
+    const first = (address - RUN) / PAGE_BYTES;
+    const hole = HOLES.find((page) => page >= first) ?? RUN_PAGES;
+    const count = Math.min(target.length, (hole - first) * PAGE_BYTES);
+    for (let at = 0; at < count; at += PAGE_BYTES) {
+      target.fill(first + at / PAGE_BYTES + 1, at, at + PAGE_BYTES);
+    }
+    return count;
+  }
+}
+
+test('pages behind one that cannot be read are in the delta all the same', () => {
+  const bytes: number[] = [];
+  const checkpointer = new Checkpointer(
+    new HoledHost(new SimHost()),
+    {
+      mayCapture: () => true,
+      captured: ({ delta }) => {
+        DeltaReader.open(delta.finish()).visitPages((start, pageCount, content) => {
+          assert.equal(start, RUN);
+          assert.equal(pageCount, RUN_PAGES);
+          for (let at = 0; at < content.length; at += PAGE_BYTES) {
+            const page = content.subarray(at, at + PAGE_BYTES);
+            assert.ok(page.every((byte) => byte === page[0]));
+            bytes.push(page[0] as number);
+          }
+        });
+        delta.release();
+      },
+    },
+    new SlabPool(),
+    noFaults,
+  );
+  checkpointer.attach(new Recorder());
+  assert.equal(checkpointer.launch({ program: '/bin/guest', argv: ['guest'], env: [] }), 0);
+  checkpointer.captureBase(({ frame }) => frame.release());
+  checkpointer.capture();
+  assert.deepEqual(bytes, [1, 0, 3, 4, 0]);
 });

@@ -134,8 +134,22 @@ export class StateWriter {
     for (let index = 0; index < runs.length; index += 1) {
       const view = writer.pageRun(runs.start(index), runs.count(index));
       const got = this.#inner.pageRead(runs.start(index), view);
-      // Pages beyond the end of a mapped file, or unmapped since a capture that failed.
-      if (got < view.length) view.fill(0, Math.max(0, got));
+      if (got < view.length) this.#readAround(runs.start(index), view, got);
+    }
+  }
+
+  /**
+   * The rest of a run of which `got` bytes could be read: the next page can't be. It lies beyond
+   * the end of a mapped file, or was unmapped since a capture that failed; those behind it may well
+   * be there, of another mapping.
+   */
+  #readAround(start: GuestAddress, view: Buffer, got: number): void {
+    for (let at = got; at < view.length; ) {
+      const page = at - (at % PAGE_BYTES);
+      view.fill(0, page, page + PAGE_BYTES);
+      at = page + PAGE_BYTES;
+      if (at === view.length) return;
+      at += this.#inner.pageRead((start + at) as GuestAddress, view.subarray(at));
     }
   }
 

@@ -14,7 +14,6 @@ for (const kind of ['http', 'threads', 'asyncio', 'sqlite'] as const) {
   testProgram({
     title: `python3 ${kind}`,
     skip: skipUnless('/usr/bin/python3', 'cli'),
-    ...(kind === 'asyncio' ? { fault: 'it may end by SIGSEGV after a takeover' } : {}),
     // Not the first on PATH, which may be a script that starts another.
     program: '/usr/bin/python3',
     guestPort: 8000,

@@ -15,8 +15,6 @@ import { type Kind, Load, retried } from './load.ts';
 export interface RealProgram {
   readonly title: string;
   readonly skip: string | false;
-  /** A known fault keeps it from outliving its primary each time; docs/status.md tells of it. */
-  readonly fault?: string;
   readonly program: string;
   readonly guestPort: number;
   /** Writes files that it needs to `folder`, which is its working directory too. */
@@ -58,8 +56,7 @@ export function testProgram(real: RealProgram): void {
     });
   }
 
-  const skip = real.skip || (real.fault ?? false);
-  test(`${real.title}: its primary is killed`, { skip }, async (t) => {
+  test(`${real.title}: its primary is killed`, { skip: real.skip }, async (t) => {
     const world = new World(t);
     const { service, port, load } = await startLoaded(world, real, 'run');
     t.after(() => load.stop().catch(() => {}));
